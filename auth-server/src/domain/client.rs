@@ -1,0 +1,163 @@
+//! Clients: who may ask, and how much anybody knows about them.
+
+use doorward_shared::{
+    client_id::ClientId,
+    redirect_uri::RedirectUri,
+    secret::{ClientSecret, SecretHash},
+    time::Timestamp,
+    token::{AuthMethod, GrantType},
+};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A client as it is stored.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// The name it gave itself, or the administrator gave it; clean it with [`display_name`] before showing it.
+    pub name: Option<String>,
+    /// How it came here.
+    pub origin: Origin,
+    /// Where answers may be sent.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// What it may ask the token endpoint for.
+    pub grant_types: Vec<GrantType>,
+    /// How it proves itself.
+    pub credentials: Credentials,
+    /// The highest tier it can be given, by the administrator's word; `None` sets no bound.
+    pub ceiling: Option<String>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When an administrator disabled it.
+    pub disabled_at: Option<Timestamp>,
+    /// Which software this is, as it says itself.
+    pub software_id: Option<String>,
+}
+
+/// How a client came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It registered itself (RFC 7591).
+    Dynamic,
+    /// An administrator, or the configuration, registered it.
+    Administrator,
+}
+
+/// How a client proves itself.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A public client.
+    Public,
+    /// A confidential client.
+    Confidential {
+        /// Where it must send its secret.
+        method: ConfidentialMethod,
+        /// The hash of its secret.
+        secret: SecretHash<ClientSecret>,
+    },
+}
+
+/// Where a confidential client sends its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfidentialMethod {
+    /// In the body.
+    Post,
+    /// In a Basic header.
+    Basic,
+}
+
+/// What the consent page says about the client; decided here, never by the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustLabel {
+    /// Nobody checked who this is.
+    Unverified,
+    /// An administrator registered it.
+    Registered,
+}
+
+impl Client {
+    /// The label on the consent page.
+    pub const fn label(&self) -> TrustLabel {
+        match self.origin {
+            Origin::Dynamic => TrustLabel::Unverified,
+            Origin::Administrator => TrustLabel::Registered,
+        }
+    }
+
+    /// The authentication method in the words of RFC 7591.
+    pub const fn auth_method(&self) -> AuthMethod {
+        match self.credentials {
+            Credentials::Public => AuthMethod::None,
+            Credentials::Confidential { method: ConfidentialMethod::Post, .. } => AuthMethod::ClientSecretPost,
+            Credentials::Confidential { method: ConfidentialMethod::Basic, .. } => AuthMethod::ClientSecretBasic,
+        }
+    }
+}
+
+impl TrustLabel {
+    /// The value of `data-client-label`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unverified => "unverified",
+            Self::Registered => "registered",
+        }
+    }
+}
+
+/// Longest name that is shown, in graphemes.
+const MAX_NAME: usize = 60;
+
+/// A client's name as it may be shown: without control, bidirectional and invisible characters, at most sixty graphemes,
+/// and never empty. Markup is the template's business.
+pub fn display_name(name: Option<&str>, redirect_host: &str) -> String {
+    let visible: String = name.unwrap_or_default().chars().filter(|c| !is_deceptive(*c)).collect();
+    let words = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() {
+        return format!("(unnamed) {redirect_host}");
+    }
+    let mut graphemes = words.graphemes(true);
+    let short: String = graphemes.by_ref().take(MAX_NAME).collect();
+    if graphemes.next().is_some() { format!("{short}…") } else { short }
+}
+
+/// True when the name mixes letters of scripts that look alike, as `Сlaude` with a Cyrillic first letter does.
+pub fn mixes_scripts(name: &str) -> bool {
+    let script = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{24f}' => Some(0),
+        '\u{370}'..='\u{3ff}' => Some(1),
+        '\u{400}'..='\u{52f}' => Some(2),
+        '\u{530}'..='\u{58f}' => Some(3),
+        _ => None,
+    };
+    let mut scripts = name.chars().filter_map(script);
+    scripts.next().is_some_and(|first| scripts.any(|other| other != first))
+}
+
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_plays_with_the_eye_is_made_plain() {
+        assert_eq!(display_name(Some("Claude\u{202e}edoC"), "x"), "ClaudeedoC");
+        assert_eq!(display_name(Some("Cla\u{200b}ude\n Code"), "x"), "Claude Code");
+        assert_eq!(display_name(Some(" \u{200b}\t"), "app.test"), "(unnamed) app.test");
+        assert_eq!(display_name(None, "app.test"), "(unnamed) app.test");
+        assert_eq!(display_name(Some(&"é".repeat(300)), "x"), format!("{}…", "é".repeat(60)));
+    }
+
+    #[test]
+    fn a_name_of_two_scripts_is_noticed() {
+        assert!(mixes_scripts("\u{421}laude"));
+        assert!(!mixes_scripts("Claude Code 2"));
+        assert!(!mixes_scripts("\u{41a}\u{43b}\u{43e}\u{434}"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Authorization codes (RFC 6749 §4.1.2, §10.5): one redemption, bound to client, address, verifier and resource.
+
+use doorward_shared::{
+    error::{ErrorCode, OAuthError},
+    pkce::{CodeChallenge, CodeVerifier},
+    secret::{AuthorizationCode, RefreshToken, SecretHash, SessionCookie},
+    time::Timestamp,
+    token::{CodeExchange, GrantType},
+};
+
+use super::{
+    client_auth::AuthenticatedClient,
+    grant::{EndReason, Grant, Revocation, may_issue},
+    policy::Policy,
+    refresh::NewRefreshToken,
+    resource::Resource,
+    session::Session,
+    user::User,
+};
+
+/// Wrong verifiers after which a code is dead: nobody mistypes a verifier.
+pub const MAX_FAILED_TRIES: i64 = 5;
+
+/// A new code with the grant that it stands for. Only a consented request makes one.
+#[derive(Clone, Debug)]
+pub struct IssuedCode {
+    pub(super) hash: SecretHash<AuthorizationCode>,
+    pub(super) grant: Grant,
+    pub(super) session: SecretHash<SessionCookie>,
+    pub(super) redirect_uri: String,
+    pub(super) challenge: CodeChallenge,
+    pub(super) nonce: Option<String>,
+    pub(super) expires_at: Timestamp,
+}
+
+impl IssuedCode {
+    /// Hash of the code.
+    pub const fn hash(&self) -> &SecretHash<AuthorizationCode> {
+        &self.hash
+    }
+
+    /// The grant it stands for.
+    pub const fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// The browser session in which it was allowed.
+    pub const fn session(&self) -> &SecretHash<SessionCookie> {
+        &self.session
+    }
+
+    /// The address it goes to, with the port that was really used.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// The challenge to be met.
+    pub const fn challenge(&self) -> &CodeChallenge {
+        &self.challenge
+    }
+
+    /// The nonce for the ID token.
+    pub fn nonce(&self) -> Option<&str> {
+        self.nonce.as_deref()
+    }
+
+    /// Until when it can be redeemed.
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+}
+
+/// A code as it is stored, with all that its redemption depends on.
+#[derive(Clone, Debug)]
+pub struct StoredCode {
+    /// Hash of the code.
+    pub hash: SecretHash<AuthorizationCode>,
+    /// The grant it stands for.
+    pub grant: Grant,
+    /// Who allowed it.
+    pub user: User,
+    /// The browser session in which it was allowed.
+    pub session: Session,
+    /// The address it went to.
+    pub redirect_uri: String,
+    /// The challenge to be met.
+    pub challenge: CodeChallenge,
+    /// The nonce for the ID token.
+    pub nonce: Option<String>,
+    /// Until when it can be redeemed.
+    pub expires_at: Timestamp,
+    /// How often a wrong verifier came.
+    pub failed_tries: i64,
+    /// When it was redeemed.
+    pub spent_at: Option<Timestamp>,
+}
+
+/// What a presented code is worth.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Spend it.
+    Redeem(Redemption),
+    /// It was spent before by somebody who held everything: end what it gave.
+    Replay(Revocation),
+    /// The verifier was wrong: count, and refuse.
+    WrongVerifier(FailedTry),
+    /// Refuse, and change nothing.
+    Refuse(OAuthError),
+}
+
+/// The verdict that a code is spent.
+#[derive(Clone, Debug)]
+pub struct Redemption {
+    code: SecretHash<AuthorizationCode>,
+    refresh_token: Option<NewRefreshToken>,
+    at: Timestamp,
+}
+
+/// The verdict that a failed try is counted.
+#[derive(Clone, Debug)]
+pub struct FailedTry(SecretHash<AuthorizationCode>);
+
+impl Redemption {
+    /// Which code is spent.
+    pub const fn code(&self) -> &SecretHash<AuthorizationCode> {
+        &self.code
+    }
+
+    /// The first refresh token of the family, if the client registered the grant.
+    pub const fn refresh_token(&self) -> Option<&NewRefreshToken> {
+        self.refresh_token.as_ref()
+    }
+
+    /// When.
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+impl FailedTry {
+    /// Which code.
+    pub const fn code(&self) -> &SecretHash<AuthorizationCode> {
+        &self.0
+    }
+}
+
+/// The answer for a code that is unknown, spent, expired or somebody else's.
+pub fn refused(cause: &'static str) -> OAuthError {
+    OAuthError::new(
+        ErrorCode::InvalidGrant,
+        "the authorization code is unknown, expired, already used, or was issued for another request; start the sign-in again",
+    )
+    .because(cause)
+}
+
+/// Decides on a redemption. `fresh` is the hash of the refresh token that would be given.
+pub fn decide(
+    code: &StoredCode,
+    who: &AuthenticatedClient<'_>,
+    asked: &CodeExchange,
+    resource: Option<&Resource>,
+    fresh: SecretHash<RefreshToken>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Verdict {
+    let grant = &code.grant;
+    if grant.client_id != who.client().id {
+        return Verdict::Refuse(refused("presented by another client"));
+    }
+    if asked.redirect_uri.as_ref().is_some_and(|uri| *uri != code.redirect_uri) {
+        return Verdict::Refuse(refused("another redirect_uri than the one that was used"));
+    }
+    let met = CodeVerifier::parse(&asked.code_verifier).is_some_and(|verifier| code.challenge.is_met_by(&verifier));
+    if !met {
+        // A thief without the verifier must not be able to end the tokens of the one who had it.
+        return match code.spent_at {
+            Some(_) => Verdict::Refuse(refused("spent, and the verifier is wrong")),
+            None => Verdict::WrongVerifier(FailedTry(code.hash)),
+        };
+    }
+    if asked.resource.as_ref().is_some_and(|resource| !resource.same_as(&grant.resource)) {
+        return Verdict::Refuse(OAuthError::new(
+            ErrorCode::InvalidTarget,
+            "the code was issued for another resource; leave the resource parameter out or send the same one",
+        ));
+    }
+    if code.spent_at.is_some() {
+        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::CodeReplayed, now));
+    }
+    if code.failed_tries >= MAX_FAILED_TRIES {
+        return Verdict::Refuse(refused("too many wrong verifiers"));
+    }
+    if now >= code.expires_at {
+        return Verdict::Refuse(refused("expired"));
+    }
+    if !code.session.is_live(&policy.session, now) {
+        return Verdict::Refuse(refused("the browser session in which it was allowed has ended"));
+    }
+    if let Err(barred) = may_issue(grant, &code.user, who.client(), resource, now) {
+        return Verdict::Refuse(refused("barred").because(barred));
+    }
+    let refresh_token = who
+        .may_use(GrantType::RefreshToken)
+        .is_ok()
+        .then(|| NewRefreshToken::first(grant, fresh, &policy.refresh, now));
+    Verdict::Redeem(Redemption { code: code.hash, refresh_token, at: now })
+}

@@ -1,0 +1,133 @@
+//! Consent: what is shown, and what an answer to exactly that is worth.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use doorward_shared::{scope::Scope, time::{Seconds, Timestamp}};
+use sha2::{Digest, Sha256};
+
+use super::{client::Client, entitlement, policy::RefreshPolicy, resource::Resource, user::User};
+
+/// Everything that the answer is bound to. Two offers with the same digest were the same page.
+#[derive(Debug)]
+pub struct Offer<'a> {
+    /// Who is asked.
+    pub user: &'a User,
+    /// Who asks.
+    pub client: &'a Client,
+    /// Where the answer goes.
+    pub redirect_uri: &'a str,
+    /// For which resource.
+    pub resource: &'a Resource,
+    /// Which OpenID Connect scopes.
+    pub oidc: &'a Scope,
+}
+
+/// What came back from the page, untrusted.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The digest of the offer that was shown.
+    pub digest: String,
+    /// What the person pressed.
+    pub decision: Decision,
+}
+
+/// What the person pressed.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// No.
+    Deny,
+    /// Yes, to these tiers, for this long.
+    Authorize {
+        /// Ids of the ticked tiers.
+        tiers: Vec<String>,
+        /// The id of the chosen lifetime.
+        expires: Option<String>,
+    },
+}
+
+/// A choice of lifetime on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// The value of the option.
+    pub id: &'static str,
+    /// In words.
+    pub words: &'static str,
+    /// How long.
+    pub length: Seconds,
+}
+
+/// What was agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The permissions of the ticked tiers.
+    pub permissions: Scope,
+    /// When the grant ends.
+    pub expires_at: Timestamp,
+}
+
+/// An answer that the page could not have given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Tampered {
+    /// A tier that was not offered.
+    #[error("the answer ticks a permission that was not offered")]
+    Tier,
+    /// A lifetime that was not offered.
+    #[error("the answer chooses a lifetime that was not offered")]
+    Lifetime,
+}
+
+const LIFETIMES: [Lifetime; 4] = [
+    Lifetime { id: "1d", words: "Tomorrow", length: Seconds::days(1) },
+    Lifetime { id: "7d", words: "7 days from now", length: Seconds::days(7) },
+    Lifetime { id: "30d", words: "30 days from now", length: Seconds::days(30) },
+    Lifetime { id: "90d", words: "90 days from now", length: Seconds::days(90) },
+];
+
+/// The lifetimes that may be offered: none beyond the operator's bound, longest last. Under a bound of less than a day
+/// only the bound itself is left.
+pub fn lifetimes(policy: &RefreshPolicy) -> Vec<Lifetime> {
+    let mut offered: Vec<_> = LIFETIMES.into_iter().filter(|choice| choice.length <= policy.absolute).collect();
+    if offered.last().is_none_or(|longest| longest.length < policy.absolute) {
+        offered.push(Lifetime { id: "max", words: "As long as this server allows", length: policy.absolute });
+    }
+    offered
+}
+
+impl Offer<'_> {
+    /// A digest of what is shown: person, client, address, resource, scopes, the tiers and what each of them means.
+    pub fn digest(&self) -> String {
+        let tiers: Vec<_> = entitlement::offered(self.user, self.client, self.resource);
+        let shown = serde_json::json!([
+            self.user.id.as_str(),
+            self.client.id.as_str(),
+            self.client.name,
+            self.client.label().as_str(),
+            self.redirect_uri,
+            self.resource.uri,
+            self.resource.name,
+            self.oidc,
+            tiers,
+        ]);
+        URL_SAFE_NO_PAD.encode(Sha256::digest(shown.to_string()))
+    }
+
+    /// What a yes to these tiers means. The server expands the nesting, whatever the browser sent.
+    pub fn agree(
+        &self,
+        tiers: &[String],
+        expires: Option<&str>,
+        policy: &RefreshPolicy,
+        now: Timestamp,
+    ) -> Result<Agreement, Tampered> {
+        let offered = entitlement::offered(self.user, self.client, self.resource);
+        if tiers.iter().any(|ticked| !offered.iter().any(|tier| &tier.id == ticked)) {
+            return Err(Tampered::Tier);
+        }
+        let permissions = self.resource.model.expand(tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
+        let choices = lifetimes(policy);
+        let length = match expires {
+            None => policy.absolute,
+            Some(id) => choices.iter().find(|choice| choice.id == id).ok_or(Tampered::Lifetime)?.length,
+        };
+        Ok(Agreement { permissions, expires_at: now.plus(length) })
+    }
+}

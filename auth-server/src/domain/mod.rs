@@ -1,0 +1,20 @@
+//! What Doorward decides: pure functions on plain data. No I/O, no clock, no randomness; `now` is a parameter.
+
+pub mod authorize;
+pub mod client;
+pub mod client_auth;
+pub mod code;
+pub mod consent;
+pub mod email;
+pub mod entitlement;
+pub mod grant;
+pub mod ids;
+pub mod policy;
+pub mod refresh;
+pub mod registration;
+pub mod resource;
+pub mod session;
+pub mod signing_key;
+pub mod throttle;
+pub mod token;
+pub mod user;

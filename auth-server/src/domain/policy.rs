@@ -1,0 +1,97 @@
+//! What the operator chose, validated: plain data for every decision.
+
+use doorward_shared::{client_id::ClientId, issuer::Issuer, time::Seconds};
+
+/// The rules in force.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The issuer: the `iss` of everything.
+    pub issuer: Issuer,
+    /// Lifetimes and rules of tokens.
+    pub token: TokenPolicy,
+    /// Rules of refresh tokens.
+    pub refresh: RefreshPolicy,
+    /// Rules of browser sessions.
+    pub session: SessionPolicy,
+    /// Rules of self-registration.
+    pub registration: RegistrationPolicy,
+    /// Brakes on guessing.
+    pub limits: Limits,
+    /// The public client that exists from the start.
+    pub fixed_client: Option<FixedClient>,
+}
+
+/// Lifetimes of what the token endpoint gives.
+#[derive(Clone, Debug)]
+pub struct TokenPolicy {
+    /// Life of an authorization code.
+    pub code_ttl: Seconds,
+    /// Life of an access token.
+    pub access_ttl: Seconds,
+}
+
+/// Rules of refresh tokens.
+#[derive(Clone, Debug)]
+pub struct RefreshPolicy {
+    /// A refresh token unused for this long is dead.
+    pub idle: Seconds,
+    /// No family lives longer than this.
+    pub absolute: Seconds,
+    /// What a replay is answered with.
+    pub replay_error: ReplayError,
+}
+
+/// The wire code of a replayed refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayError {
+    /// `refresh_replayed`, which names the cause.
+    RefreshReplayed,
+    /// `invalid_grant`, the code of RFC 6749 §5.2.
+    InvalidGrant,
+}
+
+/// Rules of browser sessions.
+#[derive(Clone, Debug)]
+pub struct SessionPolicy {
+    /// A session unused for this long is over.
+    pub idle: Seconds,
+    /// No session lives longer than this.
+    pub absolute: Seconds,
+    /// How long a request waits for its person.
+    pub pending_request: Seconds,
+}
+
+/// Rules of self-registration.
+#[derive(Clone, Debug)]
+pub struct RegistrationPolicy {
+    /// Whether clients may register themselves.
+    pub enabled: bool,
+    /// Private-use schemes without a dot that are accepted.
+    pub app_schemes: Vec<String>,
+    /// Registrations an hour from one network.
+    pub per_address: u32,
+    /// Registrations an hour in all.
+    pub overall: u32,
+    /// A registration that was never used is forgotten after this.
+    pub unused_ttl: Seconds,
+}
+
+/// Brakes on guessing.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Failed token requests a minute from one network before it has to wait.
+    pub token_failures: u32,
+    /// Failed sign-ins a minute from one network, over all accounts.
+    pub sign_in_failures: u32,
+}
+
+/// The public client that exists from the start, for clients that cannot register themselves.
+#[derive(Clone, Debug)]
+pub struct FixedClient {
+    /// Its identifier: public, stable, safe to commit.
+    pub client_id: ClientId,
+    /// Its name on the consent page.
+    pub name: String,
+    /// Where it gets its answers.
+    pub redirect_uris: Vec<String>,
+}

@@ -1,0 +1,51 @@
+//! The one door for clients that register themselves: checked metadata becomes a client.
+
+use doorward_shared::{
+    client_id::ClientId,
+    client_metadata::ClientMetadata,
+    error::{ErrorCode, OAuthError},
+    redirect_uri::RedirectUri,
+    secret::{ClientSecret, SecretHash},
+    time::Timestamp,
+    token::AuthMethod,
+};
+use url::Url;
+
+use super::{
+    client::{Client, ConfidentialMethod, Credentials, Origin},
+    policy::Policy,
+};
+
+/// Admits a client. `secret` is used only when the metadata ask for one.
+pub fn admit(
+    metadata: &ClientMetadata,
+    id: ClientId,
+    secret: SecretHash<ClientSecret>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Client, OAuthError> {
+    let ours = |uri: &str| Url::parse(uri).is_ok_and(|url| url.origin().ascii_serialization() == policy.issuer.origin());
+    if metadata.redirect_uris.iter().any(|uri| ours(uri)) {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidRedirectUri,
+            "a redirect URI cannot point to the authorization server itself",
+        ));
+    }
+    let credentials = match metadata.token_endpoint_auth_method {
+        AuthMethod::None => Credentials::Public,
+        AuthMethod::ClientSecretPost => Credentials::Confidential { method: ConfidentialMethod::Post, secret },
+        AuthMethod::ClientSecretBasic => Credentials::Confidential { method: ConfidentialMethod::Basic, secret },
+    };
+    Ok(Client {
+        id,
+        name: metadata.client_name.clone(),
+        origin: Origin::Dynamic,
+        redirect_uris: metadata.redirect_uris.iter().cloned().map(RedirectUri::from_registered).collect(),
+        grant_types: metadata.grant_types.clone(),
+        credentials,
+        ceiling: None,
+        created_at: now,
+        disabled_at: None,
+        software_id: metadata.software_id.clone(),
+    })
+}

@@ -1,0 +1,49 @@
+//! Resource servers: what tokens are good for.
+
+use doorward_shared::{
+    client_id::ClientId,
+    permission::PermissionModel,
+    resource::ResourceUri,
+    secret::{ClientSecret, SecretHash},
+    time::Timestamp,
+};
+
+/// A registered resource server.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its identifier: the `aud` of its tokens, exactly as written here.
+    pub uri: ResourceUri,
+    /// Its name on the consent page.
+    pub name: String,
+    /// How its permissions are chosen.
+    pub mode: PermissionMode,
+    /// What it can be allowed to do.
+    pub model: PermissionModel,
+    /// The identifier with which the resource server itself calls this server.
+    pub client_id: ClientId,
+    /// The hash of its secret.
+    pub secret: SecretHash<ClientSecret>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+/// How the permissions of a resource are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermissionMode {
+    /// People tick tiers on the consent page; `scope` carries OpenID Connect scopes only.
+    Consent,
+}
+
+impl PermissionMode {
+    /// The word in the store and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == Self::Consent.as_str()).then_some(Self::Consent)
+    }
+}

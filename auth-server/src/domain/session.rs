@@ -1,0 +1,69 @@
+//! Browser sessions. The cookie holds a random secret, the store its hash; limits are enforced here, not by the cookie.
+
+use doorward_shared::{
+    secret::{SecretHash, SessionCookie},
+    time::Timestamp,
+};
+
+use super::{ids::UserId, policy::SessionPolicy};
+
+/// A browser in which somebody signed in.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Hash of the cookie.
+    pub hash: SecretHash<SessionCookie>,
+    /// Who signed in.
+    pub user_id: UserId,
+    /// When they proved themselves; `auth_time` of ID tokens.
+    pub auth_time: Timestamp,
+    /// When the session was last used, to the minute.
+    pub last_seen_at: Timestamp,
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// True while the session is worth something.
+    pub fn is_live(&self, policy: &SessionPolicy, now: Timestamp) -> bool {
+        self.ended_at.is_none()
+            && now < self.last_seen_at.plus(policy.idle)
+            && now < self.auth_time.plus(policy.absolute)
+    }
+
+    /// True when its last use should be written down: at most once a minute, so that reading pages does not write.
+    pub fn wants_touch(&self, now: Timestamp) -> bool {
+        now.since(self.last_seen_at).get() >= 60
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_shared::{
+        secret::{Secret, SystemEntropy},
+        time::Seconds,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_session_ends_by_idleness_by_age_and_by_hand() {
+        let start = Timestamp::from_seconds(1_000_000);
+        let policy = SessionPolicy {
+            idle: Seconds::minutes(30),
+            absolute: Seconds::hours(12),
+            pending_request: Seconds::minutes(10),
+        };
+        let session = Session {
+            hash: Secret::generate(&SystemEntropy).hash(),
+            user_id: UserId::generate(start, &SystemEntropy),
+            auth_time: start,
+            last_seen_at: start,
+            ended_at: None,
+        };
+        assert!(session.is_live(&policy, start.plus(Seconds::minutes(29))));
+        assert!(!session.is_live(&policy, start.plus(Seconds::minutes(30))));
+        let busy = Session { last_seen_at: start.plus(Seconds::hours(12)), ..session.clone() };
+        assert!(!busy.is_live(&policy, start.plus(Seconds::hours(12))));
+        assert!(!Session { ended_at: Some(start), ..session }.is_live(&policy, start));
+    }
+}

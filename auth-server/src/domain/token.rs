@@ -1,0 +1,99 @@
+//! What tokens say (RFC 9068, OpenID Connect Core §2).
+
+use doorward_shared::{
+    jose::{
+        access_token::AccessTokenClaims,
+        id_token::{IdTokenClaims, PersonClaims, at_hash},
+    },
+    scope::Scope,
+    time::{Seconds, Timestamp},
+};
+
+use super::{
+    client::Client,
+    entitlement::effective,
+    grant::Grant,
+    policy::Policy,
+    resource::Resource,
+    user::User,
+};
+
+/// Everything that a token is about. Its parts were checked by a verdict before.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The grant.
+    pub grant: &'a Grant,
+    /// Who allowed it.
+    pub user: &'a User,
+    /// To whom.
+    pub client: &'a Client,
+    /// For which resource.
+    pub resource: &'a Resource,
+}
+
+impl Subject<'_> {
+    /// What a token made now may carry: the granted OpenID Connect scopes, and the effective permissions. `narrowed_to` is
+    /// the smaller scope that the client asked for.
+    pub fn scope(&self, narrowed_to: Option<&Scope>) -> Scope {
+        let permissions = effective(self.user, &self.grant.permissions, self.client, self.resource);
+        let all = self.grant.oidc.union(&permissions);
+        narrowed_to.map_or_else(|| all.clone(), |asked| all.intersection(asked))
+    }
+
+    /// The claims of an access token. It never outlives its grant.
+    pub fn access_token(&self, scope: &Scope, jti: String, policy: &Policy, now: Timestamp) -> AccessTokenClaims {
+        AccessTokenClaims {
+            iss: policy.issuer.clone(),
+            sub: self.user.id.as_str().to_owned(),
+            aud: self.resource.uri.clone(),
+            exp: now.plus(policy.token.access_ttl).min(self.grant.expires_at),
+            iat: now,
+            jti,
+            client_id: self.client.id.clone(),
+            scope: scope.clone(),
+            sid: self.grant.id.as_str().to_owned(),
+            org: self.user.organization.as_str().to_owned(),
+            auth_time: Some(self.grant.auth_time),
+            authorization_details: None,
+            act: None,
+            cnf: None,
+        }
+    }
+
+    /// The claims of an ID token, when `openid` was granted.
+    pub fn id_token(
+        &self,
+        scope: &Scope,
+        nonce: Option<&str>,
+        access_token: &str,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<IdTokenClaims> {
+        scope.contains("openid").then(|| IdTokenClaims {
+            iss: policy.issuer.clone(),
+            sub: self.user.id.as_str().to_owned(),
+            aud: self.client.id.clone(),
+            exp: now.plus(ID_TOKEN_TTL),
+            iat: now,
+            auth_time: self.grant.auth_time,
+            nonce: nonce.map(String::from),
+            at_hash: Some(at_hash(access_token)),
+            sid: Some(self.grant.id.as_str().to_owned()),
+            person: person_claims(self.user, scope),
+        })
+    }
+}
+
+/// An ID token is read at once or never.
+const ID_TOKEN_TTL: Seconds = Seconds::minutes(15);
+
+/// What the scopes `profile` and `email` tell about a person. Nobody proved yet that a local address belongs to its
+/// account, so `email_verified` is false.
+pub fn person_claims(user: &User, scope: &Scope) -> PersonClaims {
+    let email = scope.contains("email");
+    PersonClaims {
+        name: user.name.clone().filter(|_| scope.contains("profile")),
+        email: email.then(|| user.email.as_str().to_owned()),
+        email_verified: email.then_some(false),
+    }
+}

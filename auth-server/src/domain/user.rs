@@ -1,0 +1,100 @@
+//! People.
+
+use std::fmt;
+
+use doorward_shared::time::Timestamp;
+
+use super::{
+    email::Email,
+    ids::{OrganizationId, UserId},
+};
+
+/// A person with an account.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Who.
+    pub id: UserId,
+    /// The account name.
+    pub email: Email,
+    /// What to call them.
+    pub name: Option<String>,
+    /// The organization their own data belongs to.
+    pub organization: OrganizationId,
+    /// Names of groups.
+    pub groups: Vec<String>,
+    /// How they prove themselves.
+    pub password: PasswordHash,
+    /// Since when they administer this server.
+    pub admin_since: Option<Timestamp>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When an administrator disabled it.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// A password hash in PHC form (argon2id). Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Takes a PHC string.
+    pub fn from_phc(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The PHC string, for the store and the check.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<password hash>")
+    }
+}
+
+/// Shortest password, in characters. Length is what protects; no rule about kinds of characters.
+pub const MIN_PASSWORD: usize = 10;
+/// Longest password, in bytes, so that nobody makes the server hash a book.
+pub const MAX_PASSWORD: usize = 1024;
+
+/// Why a password is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Under [`MIN_PASSWORD`] characters.
+    #[error("a password has at least {MIN_PASSWORD} characters")]
+    Short,
+    /// Over [`MAX_PASSWORD`] bytes.
+    #[error("a password has at most {MAX_PASSWORD} bytes")]
+    Long,
+    /// Holds a NUL or a line break, which no keyboard types into a password field.
+    #[error("a password has no control characters")]
+    Control,
+}
+
+/// Checks a password that somebody chose.
+pub fn check_new_password(password: &str) -> Result<(), PasswordError> {
+    if password.len() > MAX_PASSWORD {
+        Err(PasswordError::Long)
+    } else if password.chars().any(char::is_control) {
+        Err(PasswordError::Control)
+    } else if password.chars().count() < MIN_PASSWORD {
+        Err(PasswordError::Short)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_is_the_only_rule_for_passwords() {
+        assert_eq!(check_new_password("correct horse"), Ok(()));
+        assert_eq!(check_new_password("short"), Err(PasswordError::Short));
+        assert_eq!(check_new_password(&"x".repeat(MAX_PASSWORD + 1)), Err(PasswordError::Long));
+        assert_eq!(check_new_password("correct\0horse"), Err(PasswordError::Control));
+    }
+}
