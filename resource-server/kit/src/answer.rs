@@ -1,0 +1,95 @@
+//! Refusals, and the answers they become (RFC 6750 §3, RFC 6749 §5.2).
+
+use doorward_shared::{bearer::Challenge, error::ErrorCode};
+use serde_json::json;
+
+use crate::{ResourceServer, metrics::Reason};
+
+/// Seconds after which a client may try again when there are no keys yet.
+const RETRY_AFTER: &str = "5";
+
+/// Why a request does not reach the handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no token.
+    NoCredentials,
+    /// There is a token, and it is not good. The reason is for the operator; the presenter is not told.
+    InvalidToken(Reason),
+    /// There is more than one `Authorization` header.
+    RepeatedCredentials,
+    /// The token is good and does not allow what was asked.
+    InsufficientScope,
+    /// No usable keys are held.
+    Unavailable,
+}
+
+/// An HTTP answer, for any framework.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, printable ASCII.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; its type is in the headers.
+    pub body: String,
+}
+
+impl Answer {
+    /// An error in the body form of RFC 6749 §5.2, never cached.
+    pub(crate) fn error(status: u16, error: &str, description: &str) -> Self {
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+            ("x-content-type-options", "nosniff".to_owned()),
+        ];
+        Self { status, headers, body: json!({"error": error, "error_description": description}).to_string() }
+    }
+
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl ResourceServer {
+    /// The answer for a refusal. In a handler of a plain API, [`Refusal::InsufficientScope`] is the one to use; an MCP tool
+    /// refuses inside its result instead, so that the model reads why.
+    pub fn answer(&self, refusal: Refusal) -> Answer {
+        let document = &self.documents.challenge_url;
+        let challenge = Challenge::new(document.clone());
+        match refusal {
+            Refusal::NoCredentials => {
+                let description = format!(
+                    "This server needs an access token. Add its address to an MCP client that can sign in with OAuth; \
+                     how to get a token is described at {document}"
+                );
+                Answer::error(401, "unauthorized", &description).with("www-authenticate", challenge.to_string())
+            }
+            Refusal::InvalidToken(_) => self.challenge(
+                ErrorCode::InvalidToken,
+                "The access token is malformed, has expired, was revoked or is for another server. Get a new one.",
+            ),
+            Refusal::RepeatedCredentials => self
+                .challenge(ErrorCode::InvalidRequest, "The request has more than one Authorization header. Send one."),
+            Refusal::InsufficientScope => self.challenge(
+                ErrorCode::InsufficientScope,
+                "The access token does not allow this. Connect again and tick the permission on the consent page.",
+            ),
+            Refusal::Unavailable => Answer::error(
+                503,
+                ErrorCode::TemporarilyUnavailable.as_str(),
+                "The keys of the authorization server are not known at the moment. Try again in a few seconds.",
+            )
+            .with("retry-after", RETRY_AFTER),
+        }
+    }
+
+    fn challenge(&self, code: ErrorCode, description: &'static str) -> Answer {
+        // No scope: permissions are chosen on the consent page, and a hint that the authorization endpoint would refuse
+        // leads a client into a loop.
+        let challenge = Challenge::new(self.documents.challenge_url.clone()).with_error(code, description);
+        Answer::error(code.status(), code.as_str(), description)
+            .with("www-authenticate", challenge.to_string())
+    }
+}

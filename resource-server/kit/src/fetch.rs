@@ -1,0 +1,169 @@
+//! The guarded way to the authorization server: no redirects, little time, few bytes, JSON only, https unless it is on this
+//! machine.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use doorward_shared::{
+    issuer::Issuer,
+    jose::{
+        jwk::{JwkSet, JwkSetError},
+        strict_json::{self, StrictJsonError},
+    },
+    metadata::authorization_server::AuthorizationServerMetadata,
+};
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, DATE},
+    redirect::Policy,
+};
+use url::{Host, Url};
+
+/// Longest document that is read, in bytes.
+const MAX_DOCUMENT: usize = 256 * 1024;
+/// Longest time for one document, from the first byte of the request to the last of the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the authorization server said.
+pub(crate) struct Fetched {
+    /// Its metadata document, as it was sent.
+    pub(crate) metadata: String,
+    /// Its key set, as it was sent.
+    pub(crate) jwks: String,
+    pub(crate) keys: JwkSet,
+    /// The `Date` of the answer with the keys, in seconds since the epoch.
+    pub(crate) date: Option<i64>,
+}
+
+/// Why nothing new was learned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("no answer: {0}")]
+    Transport(reqwest::Error),
+    #[error("answered with status {0}")]
+    Status(StatusCode),
+    #[error("answered with a content type that is not JSON")]
+    ContentType,
+    #[error("the answer is longer than {MAX_DOCUMENT} bytes")]
+    TooLong,
+    #[error("the answer is not UTF-8")]
+    Encoding,
+    #[error("the metadata document cannot be read: {0}")]
+    Metadata(#[from] StrictJsonError),
+    #[error("the metadata document is of another issuer")]
+    Issuer,
+    #[error("the metadata document names no address for the keys that is https or on this machine")]
+    JwksUri,
+    #[error("the key set cannot be read: {0}")]
+    Keys(#[from] JwkSetError),
+    #[error("the key set holds no key that may verify")]
+    NoKey,
+}
+
+/// The client for one issuer.
+pub(crate) struct Fetcher {
+    client: Client,
+    issuer: Issuer,
+}
+
+impl Fetcher {
+    pub(crate) fn new(issuer: Issuer) -> Result<Self, reqwest::Error> {
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("doorward-resource-server/", env!("CARGO_PKG_VERSION")));
+        if issuer.is_loopback() {
+            // What is on this machine is not behind a proxy.
+            builder = builder.no_proxy();
+        }
+        Ok(Self { client: builder.build()?, issuer })
+    }
+
+    /// Fetches metadata and keys.
+    pub(crate) async fn fetch(&self) -> Result<Fetched, FetchError> {
+        let (metadata, jwks_uri) = self.metadata().await?;
+        let (jwks, date) = self.get(jwks_uri).await?;
+        let keys = parse_keys(&jwks)?;
+        Ok(Fetched { metadata, jwks, keys, date })
+    }
+
+    /// The issuer's metadata from the first well-known address that has it (RFC 8414 §3.1, OIDC Discovery §4).
+    async fn metadata(&self) -> Result<(String, Url), FetchError> {
+        let mut failure = FetchError::Issuer;
+        for url in self.issuer.metadata_urls() {
+            let url = Url::parse(&url).map_err(|_| FetchError::Issuer)?;
+            let read = self.get(url).await.and_then(|(text, _)| {
+                let jwks_uri = read_metadata(&text, &self.issuer)?;
+                Ok((text, jwks_uri))
+            });
+            match read {
+                Ok(found) => return Ok(found),
+                // Nobody is there: the other addresses are on the same host.
+                Err(error @ FetchError::Transport(_)) => return Err(error),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn get(&self, url: Url) -> Result<(String, Option<i64>), FetchError> {
+        let request = self.client.get(url).header(ACCEPT, "application/json");
+        let mut response = request.send().await.map_err(FetchError::Transport)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        if !is_json(&response) {
+            return Err(FetchError::ContentType);
+        }
+        let date = date(&response);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(FetchError::Transport)? {
+            if body.len() + chunk.len() > MAX_DOCUMENT {
+                return Err(FetchError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((String::from_utf8(body).map_err(|_| FetchError::Encoding)?, date))
+    }
+}
+
+/// Reads a metadata document: it must be the issuer's own (RFC 8414 §3.3), and its keys must be where nobody on the way can
+/// change them (RFC 8414 §2).
+fn read_metadata(text: &str, issuer: &Issuer) -> Result<Url, FetchError> {
+    let document: AuthorizationServerMetadata = strict_json::from_slice(text.as_bytes())?;
+    if document.issuer != *issuer {
+        return Err(FetchError::Issuer);
+    }
+    let url = Url::parse(&document.jwks_uri).map_err(|_| FetchError::JwksUri)?;
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    // Plain http on this machine is for an issuer on this machine; a remote one has no business here.
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && loopback && issuer.is_loopback());
+    if safe { Ok(url) } else { Err(FetchError::JwksUri) }
+}
+
+/// Reads a key set; one without a usable key is a failure, so that a broken answer never takes away good keys.
+pub(crate) fn parse_keys(text: &str) -> Result<JwkSet, FetchError> {
+    let keys = JwkSet::parse(text.as_bytes())?;
+    if keys.keys().is_empty() { Err(FetchError::NoKey) } else { Ok(keys) }
+}
+
+/// `application/json` or `application/…+json`.
+fn is_json(response: &Response) -> bool {
+    let value =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+fn date(response: &Response) -> Option<i64> {
+    let value = response.headers().get(DATE)?.to_str().ok()?;
+    let date: SystemTime = httpdate::parse_http_date(value).ok()?;
+    i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}

@@ -1,0 +1,116 @@
+//! The resource-server kit of Doorward: what a Rust MCP server, or any API, links to be protected.
+//!
+//! It checks access tokens offline (RFC 9068), publishes the metadata document that points clients to the authorization
+//! server (RFC 9728), and answers everything else with the challenge that makes a client sign in (RFC 6750). The keys of the
+//! authorization server are fetched in the background; a request with a usable key never waits on the network, and the
+//! authorization server may be away for a day.
+//!
+//! Start a [`ResourceServer`] and put it in front of the routes: [`tower::ProtectLayer`] (feature `tower`; axum, rmcp) or
+//! [`actix::Protect`] (feature `actix`). Handlers find an [`Access`] in the request's extensions. The token itself never gets
+//! that far: the kit takes the `Authorization` header out of the request, because a token is for one resource server and
+//! must not be passed on to another (MCP authorization, "token passthrough").
+//!
+//! | module | duty |
+//! |---|---|
+//! | `settings` | what is configured, and what stops the start |
+//! | `front` | one request: host check, documents, preflight, challenge or access |
+//! | `verify` | token → [`Access`], or why not |
+//! | `keys`, `fetch` | the authorization server's metadata and keys: background refresh, last good copy |
+//! | `cache` | tokens that were verified before |
+//! | `metrics` | counters |
+
+mod access;
+#[cfg(feature = "actix")]
+pub mod actix;
+mod answer;
+mod cache;
+mod fetch;
+mod front;
+mod keys;
+mod metadata;
+mod metrics;
+mod settings;
+#[cfg(feature = "tower")]
+pub mod tower;
+mod verify;
+
+use std::sync::Arc;
+
+use doorward_shared::{issuer::Issuer, resource::ResourceUri, time::Clock};
+
+pub use self::{
+    access::Access,
+    answer::{Answer, Refusal},
+    metrics::{Metrics, Reason},
+    settings::{Settings, StartError},
+};
+
+/// A protected resource: its identity, the keys of its issuer, and the rules for its requests.
+pub struct ResourceServer {
+    resource: ResourceUri,
+    issuer: Issuer,
+    rules: front::Rules,
+    documents: metadata::Documents,
+    bounds: verify::Bounds,
+    clock: Arc<dyn Clock>,
+    keys: Arc<keys::Keys>,
+    verified: cache::VerifiedTokens,
+    metrics: Arc<metrics::Counters>,
+    background: tokio::task::AbortHandle,
+}
+
+impl ResourceServer {
+    /// Starts: checks the settings, reads the file copy of the keys if there is one, and begins to fetch in the background
+    /// of the current tokio runtime. It does not wait for the authorization server and does not fail when that is away.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when the settings cannot protect anything: no resource, no issuer, or an issuer that is reached over
+    /// plain http and is not on this machine.
+    pub async fn start(settings: Settings) -> Result<Arc<Self>, StartError> {
+        let checked = settings.check()?;
+        let metrics = Arc::new(metrics::Counters::default());
+        let fetcher = fetch::Fetcher::new(checked.issuer.clone())?;
+        let keys = Arc::new(keys::Keys::new(&settings, checked.issuer.clone(), Arc::clone(&metrics)));
+        keys.read_file().await;
+        let background = tokio::spawn(Arc::clone(&keys).refresh_forever(fetcher)).abort_handle();
+        Ok(Arc::new(Self {
+            rules: front::Rules::new(&settings, &checked),
+            documents: metadata::Documents::new(&settings, &checked),
+            bounds: verify::Bounds::new(&settings),
+            clock: settings.clock,
+            verified: cache::VerifiedTokens::new(settings.token_cache),
+            resource: checked.resource,
+            issuer: checked.issuer,
+            keys,
+            metrics,
+            background,
+        }))
+    }
+
+    /// The identifier of this resource, as configured.
+    pub fn resource(&self) -> &ResourceUri {
+        &self.resource
+    }
+
+    /// The issuer that this resource trusts.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// True when keys are held that are not older than `max_stale`: tokens can be checked.
+    pub fn is_ready(&self) -> bool {
+        self.keys.usable(self.clock.now()).is_some()
+    }
+
+    /// The counters since the start.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.snapshot()
+    }
+}
+
+impl Drop for ResourceServer {
+    fn drop(&mut self) {
+        self.background.abort();
+    }
+}

@@ -1,0 +1,136 @@
+//! What is configured, and what stops the start.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use doorward_shared::{
+    issuer::{Issuer, IssuerError},
+    resource::{ResourceSyntax, ResourceUri},
+    time::{Clock, SystemClock},
+};
+
+/// The settings of a [`ResourceServer`](crate::ResourceServer). `resource` and `issuer` must be given; everything else has
+/// a default that is safe:
+///
+/// ```
+/// use doorward_resource_server::Settings;
+///
+/// let settings = Settings {
+///     resource_name: Some("Invoices".to_owned()),
+///     ..Settings::new("https://mcp.example.test/mcp", "https://login.example.test")
+/// };
+/// ```
+#[derive(Clone)]
+pub struct Settings {
+    /// The identifier of this resource: the address that people type into an MCP client, for example
+    /// `https://mcp.example.test/mcp`. It is the audience of its tokens (RFC 8707), its path is what is protected, and its
+    /// host is the one that requests must name.
+    pub resource: String,
+    /// The issuer, exactly as the authorization server is configured: no slash at its end.
+    pub issuer: String,
+    /// A name for people, in the metadata document.
+    pub resource_name: Option<String>,
+    /// The address of a page for developers, in the metadata document.
+    pub resource_documentation: Option<String>,
+    /// Further host names (without port) that requests may name, for example the internal one that a reverse proxy sends.
+    pub allowed_hosts: Vec<String>,
+    /// Web origins whose pages may call. `None`: on a resource on this machine only pages of the allowed hosts, elsewhere
+    /// every page; a page has no ambient credentials here, so only a local server has something to lose to it.
+    pub allowed_origins: Option<Vec<String>>,
+    /// Whether `Host` and `Origin` are checked at all. Leave it on unless something in front does the same.
+    pub check_host: bool,
+    /// A file for the last good copy of the keys, so that a restart works while the authorization server is away. Who may
+    /// write this file decides which tokens are good: keep it where only this program can write.
+    pub key_cache_file: Option<PathBuf>,
+    /// How often the keys are fetched again. It bounds how long a withdrawn key goes on verifying.
+    pub refresh_every: Duration,
+    /// How long keys are used when no fetch succeeds.
+    pub max_stale: Duration,
+    /// How often a token with an unknown key may cause a fetch.
+    pub cool_down: Duration,
+    /// How far the clocks of the two servers may disagree.
+    pub leeway: Duration,
+    /// The longest lifetime (`exp` − `iat`) of a token that is taken.
+    pub max_lifetime: Duration,
+    /// How many verified tokens are remembered; 0 switches the memory off.
+    pub token_cache: usize,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// Settings for `resource`, protected by `issuer`, with the defaults.
+    pub fn new(resource: impl Into<String>, issuer: impl Into<String>) -> Self {
+        Self { resource: resource.into(), issuer: issuer.into(), ..Self::default() }
+    }
+
+    pub(crate) fn check(&self) -> Result<Checked, StartError> {
+        if self.resource.is_empty() {
+            return Err(StartError::NoResource);
+        }
+        if self.issuer.is_empty() {
+            return Err(StartError::NoIssuer);
+        }
+        let resource = ResourceUri::parse(&self.resource)?;
+        let issuer = Issuer::parse(&self.issuer)?;
+        if !issuer.is_https() && !issuer.is_loopback() {
+            return Err(StartError::PlainHttpIssuer);
+        }
+        Ok(Checked { resource, issuer })
+    }
+}
+
+impl Default for Settings {
+    /// The defaults, without a resource and without an issuer.
+    fn default() -> Self {
+        Self {
+            resource: String::new(),
+            issuer: String::new(),
+            resource_name: None,
+            resource_documentation: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: None,
+            check_host: true,
+            key_cache_file: None,
+            refresh_every: Duration::from_mins(5),
+            max_stale: Duration::from_hours(24),
+            cool_down: Duration::from_secs(30),
+            leeway: Duration::from_mins(1),
+            max_lifetime: Duration::from_hours(24),
+            token_cache: 10_000,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Settings that were read.
+pub(crate) struct Checked {
+    pub(crate) resource: ResourceUri,
+    pub(crate) issuer: Issuer,
+}
+
+/// Why a resource server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Without a resource there is no audience to compare, and every token of the issuer would be good here.
+    #[error(
+        "no resource is configured: set it to the address of this server, such as https://mcp.example.test/mcp"
+    )]
+    NoResource,
+    /// The resource is no resource indicator.
+    #[error("the resource cannot be used: {0}")]
+    Resource(#[from] ResourceSyntax),
+    /// There is nobody to trust.
+    #[error("no issuer is configured: set it to the address of the authorization server")]
+    NoIssuer,
+    /// The issuer is not in its normal form.
+    #[error("the issuer cannot be used: {0}")]
+    Issuer(#[from] IssuerError),
+    /// Keys that come over plain http are anybody's keys (RFC 8414 §2).
+    #[error(
+        "the issuer must be https, or on this machine: whoever sits on the way could put in keys of his own"
+    )]
+    PlainHttpIssuer,
+    /// The HTTP client could not be built.
+    #[error("the HTTP client could not be built: {0}")]
+    Client(#[from] reqwest::Error),
+}

@@ -1,0 +1,120 @@
+//! Token → access, or why not. Pure but for the source of the keys.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use doorward_shared::{
+    bearer,
+    jose::{
+        access_token::{self, Expected},
+        jws::{MAX_TOKEN, Unverified},
+    },
+    time::{Seconds, Timestamp},
+};
+
+use crate::{Access, Reason, Refusal, ResourceServer, Settings, cache, keys::Lookup, metrics::Counters};
+
+/// The bounds of token times.
+pub(crate) struct Bounds {
+    leeway: Seconds,
+    max_lifetime: Seconds,
+}
+
+impl Bounds {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let seconds =
+            |length: std::time::Duration| Seconds::new(i64::try_from(length.as_secs()).unwrap_or(i64::MAX));
+        Self { leeway: seconds(settings.leeway), max_lifetime: seconds(settings.max_lifetime) }
+    }
+}
+
+impl ResourceServer {
+    /// Reads the token from all `Authorization` headers of a request and verifies it. No other part of a request is ever
+    /// read for a token.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with.
+    pub async fn authenticate<'a>(
+        &self,
+        authorization: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Arc<Access>, Refusal> {
+        match bearer::token(authorization) {
+            Ok(Some(token)) => self.verify(token).await,
+            Ok(None) => {
+                Counters::count(&self.metrics.without_token);
+                Err(Refusal::NoCredentials)
+            }
+            Err(syntax) => {
+                self.metrics.refuse(syntax.into());
+                Err(match syntax {
+                    bearer::BearerSyntax::Repeated => Refusal::RepeatedCredentials,
+                    bearer::BearerSyntax::Malformed => Refusal::InvalidToken(syntax.into()),
+                })
+            }
+        }
+    }
+
+    /// Verifies an access token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::InvalidToken`], or [`Refusal::Unavailable`] when no usable keys are held.
+    pub async fn verify(&self, token: &str) -> Result<Arc<Access>, Refusal> {
+        let now = self.clock.now();
+        let outcome = self.check(token, now).await;
+        match outcome {
+            Ok(_) => {}
+            Err(Refusal::InvalidToken(reason)) => self.record(reason),
+            Err(_) => Counters::count(&self.metrics.unavailable),
+        }
+        outcome
+    }
+
+    async fn check(&self, token: &str, now: Timestamp) -> Result<Arc<Access>, Refusal> {
+        if token.len() > MAX_TOKEN {
+            return Err(Refusal::InvalidToken(Reason::Format));
+        }
+        let hash = cache::hash(token);
+        if let Some(held) = self.keys.usable(now)
+            && let Some(access) = self.verified.get(&hash, held.generation, now, self.bounds.leeway)
+        {
+            Counters::count(&self.metrics.remembered);
+            return Ok(access);
+        }
+
+        let unverified = Unverified::parse(token).map_err(refuse)?;
+        let kid = unverified.kid().ok_or(Refusal::InvalidToken(Reason::UnknownKey))?;
+        let (key, generation) = match self.keys.find(kid, now).await {
+            Lookup::Found(key, generation) => (key, generation),
+            Lookup::Unknown => return Err(Refusal::InvalidToken(Reason::UnknownKey)),
+            Lookup::NoKeys => return Err(Refusal::Unavailable),
+        };
+        let payload = unverified.verify(&key, access_token::TYPES).map_err(refuse)?;
+        let expected = Expected {
+            issuer: &self.issuer,
+            audience: &self.resource,
+            now,
+            leeway: self.bounds.leeway,
+            max_lifetime: self.bounds.max_lifetime,
+        };
+        let claims = access_token::check(&payload, &expected).map_err(refuse)?;
+
+        let access = Arc::new(Access::from(claims));
+        self.verified.insert(hash, generation, Arc::clone(&access));
+        Counters::count(&self.metrics.verified);
+        Ok(access)
+    }
+
+    fn record(&self, reason: Reason) {
+        self.metrics.refuse(reason);
+        let offset = self.metrics.clock_offset.load(Relaxed);
+        if matches!(reason, Reason::Expired | Reason::NotYet) && offset.abs() > self.bounds.leeway.get() {
+            Counters::count(&self.metrics.clock_skew);
+        }
+        tracing::debug!(reason = reason.as_str(), "access token refused");
+    }
+}
+
+fn refuse(why: impl Into<Reason>) -> Refusal {
+    Refusal::InvalidToken(why.into())
+}
