@@ -176,3 +176,113 @@ impl fmt::Display for Challenge {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read<'a>(headers: &[&'a str]) -> Result<Option<&'a str>, BearerSyntax> {
+        token(headers.iter().map(|header| header.as_bytes()))
+    }
+
+    // JT-30, JT-31
+    #[test]
+    fn one_header_one_space_one_token_in_any_case_of_the_scheme() {
+        for header in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER a.b-c_d~e+f/g=="] {
+            assert_eq!(read(&[header]), Ok(Some("a.b-c_d~e+f/g==")));
+        }
+        for header in [
+            "Bearer",
+            "Bearer ",
+            "Bearer  t",
+            "Bearer\tt",
+            "Bearer t ",
+            "Bearer t,t2",
+            "Bearer t, Bearer u",
+            "Bearer t u",
+            "Bearer =",
+            "Bearer a=b",
+            "Bearer t\u{e9}",
+            "Bearer:t",
+            "Bearer \"t\"",
+        ] {
+            assert_eq!(read(&[header]), Err(BearerSyntax::Malformed), "{header:?}");
+        }
+        for header in ["", "Basic YTpi", "DPoP t", "Bearers t", " Bearer t", "t"] {
+            assert_eq!(read(&[header]), Ok(None), "{header:?}");
+        }
+        assert_eq!(read(&[]), Ok(None));
+    }
+
+    // JT-31
+    #[test]
+    fn of_two_headers_none_is_picked() {
+        for second in ["Bearer t", "Bearer u", "Basic YTpi", ""] {
+            assert_eq!(read(&["Bearer t", second]), Err(BearerSyntax::Repeated));
+            assert_eq!(read(&[second, "Bearer t"]), Err(BearerSyntax::Repeated));
+        }
+    }
+
+    #[test]
+    fn a_challenge_without_credentials_has_no_error() {
+        assert_eq!(
+            Challenge::new("https://mcp.test/x").to_string(),
+            r#"Bearer resource_metadata="https://mcp.test/x""#
+        );
+        assert_eq!(Challenge::default().to_string(), "Bearer");
+    }
+
+    #[test]
+    fn a_challenge_is_one_header_value_whatever_is_in_it() {
+        let challenge = Challenge::new("https://mcp.test/x")
+            .with_error(ErrorCode::InvalidToken, "a \"b\" \\ c\r\nX-Evil: 1 é")
+            .with_scope(Scope::parse("b a").unwrap());
+        assert_eq!(
+            challenge.to_string(),
+            concat!(
+                r#"Bearer error="invalid_token", error_description="a \"b\" \\ c??X-Evil: 1 ?", scope="a b", "#,
+                r#"resource_metadata="https://mcp.test/x""#
+            )
+        );
+    }
+
+    #[test]
+    fn the_challenges_of_others_are_read() {
+        let read = Challenge::parse(r#"bearer  realm="x" , Scope="a b",error=invalid_token ,x=1,"#).unwrap();
+        assert_eq!(read.error.as_deref(), Some("invalid_token"));
+        assert_eq!(read.scope, Some(Scope::parse("a b").unwrap()));
+        assert_eq!(Challenge::parse("Bearer"), Some(Challenge::default()));
+        for bad in [
+            "Basic realm=\"x\"",
+            "",
+            "Bearer error",
+            "Bearer error=\"a",
+            "Bearer error=\"a\" scope=\"b\"",
+            "Bearer error=\"a\", error=\"b\"",
+            "Bearer =a",
+            "Bearer error=",
+            "Bearer \"error\"=a",
+        ] {
+            assert_eq!(Challenge::parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_printable_and_reads_back(description in "[ -~]{0,40}", url in "[!-~]{0,40}") {
+            let challenge = Challenge::new(url).with_error(ErrorCode::InvalidRequest, description);
+            let printed = challenge.to_string();
+            prop_assert!(printed.bytes().all(|b| matches!(b, b' '..=b'~')));
+            prop_assert_eq!(Challenge::parse(&printed), Some(challenge));
+        }
+
+        #[test]
+        fn no_bytes_panic(header in prop::collection::vec(any::<u8>(), 0..60), text in ".{0,60}") {
+            let _ = token([header.as_slice()]);
+            let _ = Challenge::parse(&text);
+            let _ = Challenge::parse(&format!("Bearer {text}"));
+        }
+    }
+}

@@ -211,3 +211,318 @@ impl Claims {
         value.as_object().cloned().map(Some).ok_or(Rejection::Malformed(name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn issuer() -> Issuer {
+        Issuer::parse("https://as.test").unwrap()
+    }
+
+    fn audience() -> ResourceUri {
+        ResourceUri::parse("https://mcp.test/a").unwrap()
+    }
+
+    fn good() -> AccessTokenClaims {
+        AccessTokenClaims {
+            iss: issuer(),
+            sub: "01ALICE".to_owned(),
+            aud: audience(),
+            exp: NOW.plus(Seconds::new(900)),
+            iat: NOW,
+            jti: "01TOKEN".to_owned(),
+            client_id: ClientId::parse("https://app.test/client.json").unwrap(),
+            scope: Scope::parse("artifacts:read openid").unwrap(),
+            sid: "01GRANT".to_owned(),
+            org: "01ORG".to_owned(),
+            auth_time: Some(NOW),
+            authorization_details: None,
+            act: None,
+            cnf: None,
+        }
+    }
+
+    fn check_at(payload: &[u8], now: Timestamp) -> Result<AccessTokenClaims, Rejection> {
+        check(payload, &Expected::new(&issuer(), &audience(), now))
+    }
+
+    fn check_value(claims: &Value) -> Result<AccessTokenClaims, Rejection> {
+        check_at(claims.to_string().as_bytes(), NOW)
+    }
+
+    /// The good claims with one of them replaced.
+    fn with(name: &str, value: Value) -> Result<AccessTokenClaims, Rejection> {
+        let mut claims = serde_json::to_value(good()).unwrap();
+        claims[name] = value;
+        check_value(&claims)
+    }
+
+    /// The good claims with one of them removed.
+    fn without(name: &str) -> Result<AccessTokenClaims, Rejection> {
+        let mut claims = serde_json::to_value(good()).unwrap();
+        claims.as_object_mut().unwrap().remove(name);
+        check_value(&claims)
+    }
+
+    /// The good claims with one of them written by hand.
+    fn with_text(name: &str, text: &str) -> Result<AccessTokenClaims, Rejection> {
+        let mut claims = serde_json::to_value(good()).unwrap();
+        claims[name] = json!("@@@");
+        check_at(claims.to_string().replace("\"@@@\"", text).as_bytes(), NOW)
+    }
+
+    #[test]
+    fn what_is_minted_is_taken_and_reads_the_same() {
+        assert_eq!(check_value(&serde_json::to_value(good()).unwrap()), Ok(good()));
+        let mut machine = good();
+        machine.auth_time = None;
+        machine.authorization_details = Some(vec![json!({"type": "folder"}).as_object().unwrap().clone()]);
+        machine.act = Some(json!({"sub": "agent"}).as_object().unwrap().clone());
+        let written = serde_json::to_value(&machine).unwrap();
+        assert!(!written.to_string().contains("null"));
+        assert_eq!(check_value(&written), Ok(machine));
+    }
+
+    // JT-14, IM-12
+    #[test]
+    fn the_issuer_is_compared_byte_for_byte() {
+        for iss in [
+            json!("https://as.test/"),
+            json!("https://AS.test"),
+            json!("https://other.test"),
+            json!("https://as.test:443"),
+        ] {
+            assert_eq!(with("iss", iss.clone()), Err(Rejection::Issuer), "{iss}");
+        }
+        for iss in [json!(["https://as.test"]), json!(null), json!(""), json!({}), json!(1)] {
+            assert_eq!(with("iss", iss.clone()), Err(Rejection::Malformed("iss")), "{iss}");
+        }
+        assert_eq!(without("iss"), Err(Rejection::Missing("iss")));
+    }
+
+    // JT-15, JT-16, JT-17
+    #[test]
+    fn the_audience_is_exactly_one_text_and_exactly_us() {
+        for aud in [
+            "https://mcp.test",
+            "https://mcp.test/ab",
+            "https://mcp.test/a/b",
+            "https://mcp.test/A",
+            "http://mcp.test/a",
+        ] {
+            assert_eq!(with("aud", json!(aud)), Err(Rejection::Audience), "{aud}");
+        }
+        for aud in [
+            json!(["https://mcp.test/a", "https://other.test"]),
+            json!(["https://mcp.test/a"]),
+            json!(null),
+            json!(""),
+            json!([]),
+            json!({}),
+            json!(7),
+            json!("not a url"),
+            json!("https://mcp.test/a#x"),
+            json!(" https://mcp.test/a"),
+        ] {
+            assert_eq!(with("aud", aud.clone()), Err(Rejection::Malformed("aud")), "{aud}");
+        }
+        assert_eq!(without("aud"), Err(Rejection::Missing("aud")));
+        assert!(with("aud", json!("https://MCP.test:443/a/")).is_ok());
+    }
+
+    // JT-19
+    #[test]
+    fn a_token_dies_sixty_seconds_after_its_expiry() {
+        let text = serde_json::to_vec(&good()).unwrap();
+        let at = |seconds: i64| check_at(&text, NOW.plus(Seconds::new(900 + seconds)));
+        assert!(at(0).is_ok() && at(30).is_ok() && at(59).is_ok());
+        assert_eq!(at(60), Err(Rejection::Expired));
+        assert_eq!(at(61), Err(Rejection::Expired));
+        assert_eq!(without("exp"), Err(Rejection::Missing("exp")));
+    }
+
+    // JT-20, JT-21
+    #[test]
+    fn a_time_of_another_type_is_a_failure_and_never_absent() {
+        for name in ["exp", "iat", "nbf", "auth_time"] {
+            for text in [
+                r#""9999999999""#,
+                "null",
+                "true",
+                "1800000100.5",
+                "1e12",
+                "9223372036854775808",
+                "[1]",
+                "{}",
+            ] {
+                assert_eq!(with_text(name, text), Err(Rejection::Malformed(name)), "{name} {text}");
+            }
+            for text in ["1e400", "NaN", "Infinity", "0x10", "01"] {
+                assert_eq!(with_text(name, text), Err(Rejection::Json), "{name} {text}");
+            }
+        }
+        assert_eq!(with_text("exp", "-1"), Err(Rejection::Expired));
+        assert_eq!(with_text("exp", "-9223372036854775808"), Err(Rejection::Expired));
+    }
+
+    // JT-21, JT-22
+    #[test]
+    fn a_token_from_the_future_or_with_an_endless_life_is_refused() {
+        let later = |seconds| json!(NOW.plus(Seconds::new(seconds)));
+        assert!(with("nbf", later(60)).is_ok());
+        assert_eq!(with("nbf", later(61)), Err(Rejection::NotYet));
+        assert!(with("iat", later(60)).is_ok());
+        assert_eq!(with("iat", later(61)), Err(Rejection::NotYet));
+        assert_eq!(with("iat", later(3600)), Err(Rejection::NotYet));
+        assert!(with("exp", later(86_400)).is_ok());
+        assert_eq!(with("exp", later(86_401)), Err(Rejection::Lifetime));
+        assert_eq!(with_text("exp", "9223372036854775807"), Err(Rejection::Lifetime));
+        assert_eq!(with("exp", later(0)), Err(Rejection::Lifetime));
+        assert_eq!(without("iat"), Err(Rejection::Missing("iat")));
+    }
+
+    // JT-23
+    #[test]
+    fn a_claim_that_occurs_twice_is_refused() {
+        let text = serde_json::to_string(&good()).unwrap();
+        for extra in [
+            r#""aud":"https://mcp.test/a""#,
+            r#""\u0061ud":"https://other.test""#,
+            r#""sub":"mallory""#,
+            r#""x":{"a":1,"a":1}"#,
+        ] {
+            let twice = text.replacen('{', &format!("{{{extra},"), 1);
+            assert_eq!(check_at(twice.as_bytes(), NOW), Err(Rejection::Json), "{extra}");
+        }
+    }
+
+    // JT-24
+    #[test]
+    fn a_claim_of_nearly_the_same_name_is_another_claim() {
+        let text = serde_json::to_string(&good()).unwrap();
+        for (name, other) in
+            [("aud", "AUD"), ("sub", "Sub"), ("sub", "sub\\u0000"), ("exp", "exp "), ("scope", "scopes")]
+        {
+            let renamed = text.replacen(&format!("\"{name}\""), &format!("\"{other}\""), 1);
+            let checked = check_at(renamed.as_bytes(), NOW);
+            match name {
+                "scope" => assert!(checked.unwrap().scope.is_empty()),
+                _ => assert_eq!(checked, Err(Rejection::Missing(name))),
+            }
+        }
+    }
+
+    // JT-25
+    #[test]
+    fn what_is_no_json_object_is_refused() {
+        let text = serde_json::to_string(&good()).unwrap();
+        let deep = text.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(1000), "]".repeat(1000)), 1);
+        let surrogate = text.replacen("01ALICE", "\\ud800", 1);
+        for payload in [
+            "",
+            "x",
+            "[]",
+            "null",
+            "\u{feff}{}",
+            &format!("{text}x"),
+            &format!("[{text}]"),
+            &deep,
+            &surrogate,
+        ] {
+            assert_eq!(check_at(payload.as_bytes(), NOW), Err(Rejection::Json));
+        }
+        assert_eq!(check_at(&[text.as_bytes(), b"\xFF"].concat(), NOW), Err(Rejection::Json));
+    }
+
+    // JT-27
+    #[test]
+    fn every_claim_that_names_somebody_must_be_there_and_be_a_text() {
+        for name in ["sub", "jti", "client_id", "sid", "org"] {
+            assert_eq!(without(name), Err(Rejection::Missing(name)));
+            for bad in [
+                json!(null),
+                json!(""),
+                json!(1),
+                json!(["x"]),
+                json!("x".repeat(256)),
+                json!("a\u{0}b"),
+                json!("a\nb"),
+            ] {
+                assert_eq!(with(name, bad.clone()), Err(Rejection::Malformed(name)), "{name} {bad}");
+            }
+        }
+    }
+
+    // JT-28
+    #[test]
+    fn a_scope_is_one_text_within_bounds() {
+        assert_eq!(with("scope", json!("b a b")).unwrap().scope, Scope::parse("a b").unwrap());
+        assert!(without("scope").unwrap().scope.is_empty());
+        let endless = (0..100_000).map(|i| i.to_string()).collect::<Vec<_>>().join(" ");
+        for bad in [json!(["a"]), json!(null), json!(1), json!("a  b"), json!(endless)] {
+            assert_eq!(with("scope", bad), Err(Rejection::Malformed("scope")));
+        }
+    }
+
+    // JT-33
+    #[test]
+    fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
+        for cnf in [json!({"jkt": "x"}), json!({}), json!(null), json!("x")] {
+            assert_eq!(with("cnf", cnf), Err(Rejection::Bound));
+        }
+    }
+
+    #[test]
+    fn a_narrowing_that_cannot_be_read_is_refused() {
+        for bad in [json!({}), json!(null), json!("x"), json!([1]), json!([{}, "x"])] {
+            assert_eq!(
+                with("authorization_details", bad),
+                Err(Rejection::Malformed("authorization_details"))
+            );
+        }
+        assert_eq!(with("act", json!("x")), Err(Rejection::Malformed("act")));
+    }
+
+    // JT-34
+    #[test]
+    fn a_claim_that_is_not_ours_gives_nothing() {
+        for (name, value) in
+            [("roles", json!(["admin"])), ("email_verified", json!(true)), ("permissions", json!(["x"]))]
+        {
+            assert_eq!(with(name, value), Ok(good()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_panics_and_none_but_ours_is_taken(payload in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(check_at(&payload, NOW).is_err());
+        }
+
+        #[test]
+        fn no_time_panics(exp in any::<i64>(), iat in any::<i64>(), now in any::<i64>()) {
+            let mut claims = good();
+            (claims.exp, claims.iat) = (Timestamp::from_seconds(exp), Timestamp::from_seconds(iat));
+            let taken = check_at(&serde_json::to_vec(&claims).unwrap(), Timestamp::from_seconds(now)).is_ok();
+            if taken {
+                prop_assert!(i128::from(now) < i128::from(exp) + 60);
+                prop_assert!(i128::from(iat) <= i128::from(now) + 60);
+                prop_assert!((1..=86_400).contains(&(i128::from(exp) - i128::from(iat))));
+            }
+        }
+
+        #[test]
+        fn what_is_minted_is_taken(sub in "[a-zA-Z0-9:|-]{1,40}", scope in "[a-z:]{1,9}( [a-z:]{1,9}){0,5}") {
+            let mut claims = good();
+            claims.sub = sub;
+            claims.scope = Scope::parse(&scope).unwrap();
+            prop_assert_eq!(check_value(&serde_json::to_value(&claims).unwrap()), Ok(claims));
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub struct PersonClaims {
 }
 
 /// The left half of SHA-256 of the access token's ASCII text, as base64url (OIDC Core §3.1.3.6), for RS256 and
-/// ES256. EdDSA with Ed25519 uses SHA-512 inside, yet no profile fixes a hash for `at_hash`; leave the claim out there.
+/// ES256. `EdDSA` with Ed25519 uses SHA-512 inside, yet no profile fixes a hash for `at_hash`; leave the claim out there.
 pub fn at_hash(access_token: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(access_token.as_bytes()).into();
     URL_SAFE_NO_PAD.encode(&digest[..16])

@@ -218,3 +218,130 @@ fn unsigned(members: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
 fn octets(members: &Map<String, Value>, name: &str) -> Option<[u8; 32]> {
     URL_SAFE_NO_PAD.decode(text(members, name)?).ok()?.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::jose::jws::SigningKey;
+
+    fn published(algorithm: Algorithm) -> (PublicJwk, Value) {
+        let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
+        (key.public_jwk().clone(), serde_json::to_value(key.public_jwk()).unwrap())
+    }
+
+    fn read(entry: &Value) -> Option<PublicJwk> {
+        PublicJwk::from_members(entry.as_object().unwrap())
+    }
+
+    fn parse(keys: &[&Value]) -> Result<JwkSet, JwkSetError> {
+        JwkSet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_thumbprint_of_the_example_in_rfc_7638_section_3_1_holds() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3ok\
+                 njhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6\
+                 qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awa\
+                 pJzKnqDKgw";
+        let key =
+            read(&json!({"kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"})).unwrap();
+        assert_eq!(key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!(key.kid(), "2011-04-29");
+    }
+
+    #[test]
+    fn the_thumbprint_of_the_example_in_rfc_8037_appendix_a_3_holds() {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        assert_eq!(read(&key).unwrap().kid(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+
+    #[test]
+    fn what_is_published_has_public_members_only_and_reads_back() {
+        for algorithm in Algorithm::ALL {
+            let (key, entry) = published(algorithm);
+            assert!(PRIVATE_MEMBERS.iter().all(|name| entry.get(name).is_none()), "{entry}");
+            assert_eq!(entry["kid"], json!(key.thumbprint()));
+            assert_eq!(entry["alg"], json!(algorithm.as_str()));
+            assert_eq!(read(&entry), Some(key));
+        }
+    }
+
+    // JK-07
+    #[test]
+    fn keys_that_must_not_verify_are_left_out() {
+        let (good, entry) = published(Algorithm::Rs256);
+        let with = |name: &str, value: Value| {
+            let mut changed = entry.clone();
+            changed[name] = value;
+            changed
+        };
+        let short = URL_SAFE_NO_PAD.encode([0xFF; 128]);
+        let bad = [
+            json!({"kty": "oct", "k": "c2VjcmV0", "kid": "o", "alg": "HS256"}),
+            json!({"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA", "kid": "x"}),
+            json!({"kty": "OKP", "crv": "X25519", "x": URL_SAFE_NO_PAD.encode([1; 32]), "kid": "y"}),
+            with("n", json!(short)),
+            with("n", json!(format!("{}", URL_SAFE_NO_PAD.encode([0xFF; 1025])))),
+            with("e", json!("AQ")),
+            with("e", json!("AQABAQABAQAB")),
+            with("use", json!("enc")),
+            with("use", json!(1)),
+            with("key_ops", json!(["encrypt", "sign"])),
+            with("key_ops", json!("verify")),
+            with("alg", json!("RS384")),
+            with("alg", json!("PS256")),
+            with("alg", json!("HS256")),
+            with("alg", json!(null)),
+            with("d", json!("AQAB")),
+            with("p", json!("AQAB")),
+            with("kid", json!(7)),
+            with("kid", json!("")),
+            with("kid", json!("k".repeat(MAX_KID + 1))),
+        ];
+        for entry in &bad {
+            assert_eq!(read(entry), None, "{entry}");
+        }
+        let one_of_each: Vec<_> = bad[..3].iter().chain([&entry]).collect();
+        assert_eq!(parse(&one_of_each).unwrap().keys(), [good]);
+    }
+
+    // JK-07
+    #[test]
+    fn two_entries_with_one_kid_spoil_the_set_even_if_one_of_them_would_be_left_out() {
+        let (_, mut first) = published(Algorithm::Rs256);
+        let (_, mut second) = published(Algorithm::EdDsa);
+        first["kid"] = json!("k");
+        second["kid"] = json!("k");
+        assert!(matches!(parse(&[&first, &second]), Err(JwkSetError::DuplicateKid)));
+        second["use"] = json!("enc");
+        assert!(matches!(parse(&[&first, &second]), Err(JwkSetError::DuplicateKid)));
+        assert_eq!(JwkSet::new(vec![read(&first).unwrap(), read(&first).unwrap()]), None);
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[],"keys":[]}"#] {
+            assert!(JwkSet::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let many = vec![json!({}); MAX_KEYS + 1];
+        assert!(matches!(parse(&many.iter().collect::<Vec<_>>()), Err(JwkSetError::TooMany)));
+    }
+
+    proptest! {
+        // JK-08: whatever a file, an upstream or an import holds, what is written out has no private member.
+        #[test]
+        fn no_private_member_survives(name in prop::sample::select(&PRIVATE_MEMBERS[..]), value in "[A-Za-z0-9_-]{0,40}") {
+            let mut entry = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+            entry[name] = json!(value);
+            let set = parse(&[&entry]).unwrap();
+            prop_assert_eq!(serde_json::to_value(&set).unwrap(), json!({"keys": []}));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = JwkSet::parse(&bytes);
+        }
+    }
+}

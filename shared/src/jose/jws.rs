@@ -335,3 +335,278 @@ impl From<&JwkSet> for VerifyingKeys {
         Self(set.keys().iter().filter_map(ready).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const TYPES: Types<'static> = Types::Required(&["at+jwt"]);
+
+    struct Keys {
+        signing: SigningKey,
+        verifying: VerifyingKey,
+        token: String,
+    }
+
+    /// One key per algorithm, made once, and a good token of each.
+    fn keys() -> &'static [Keys] {
+        static KEYS: OnceLock<Vec<Keys>> = OnceLock::new();
+        KEYS.get_or_init(|| Algorithm::ALL.map(new_keys).into())
+    }
+
+    fn new_keys(algorithm: Algorithm) -> Keys {
+        let signing = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
+        let verifying = VerifyingKey::new(signing.public_jwk()).unwrap();
+        let token = signing.sign("at+jwt", &json!({"sub": "u", "n": 1})).unwrap();
+        Keys { signing, verifying, token }
+    }
+
+    fn verify(token: &str, key: &VerifyingKey) -> Result<Vec<u8>, JwsError> {
+        Unverified::parse(token)?.verify(key, TYPES)
+    }
+
+    /// A token with a header of our choice and a signature by `keys` over it.
+    fn with_header(keys: &Keys, header: &str) -> String {
+        let payload = keys.token.split('.').nth(1).unwrap();
+        let signed = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header));
+        let signature = keys.signing.pair.sign(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    #[test]
+    fn what_is_signed_verifies_with_each_algorithm() {
+        for keys in keys() {
+            let payload = verify(&keys.token, &keys.verifying).unwrap();
+            assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), json!({"sub": "u", "n": 1}));
+            let unverified = Unverified::parse(&keys.token).unwrap();
+            assert_eq!(unverified.kid(), Some(keys.signing.kid()));
+        }
+    }
+
+    #[test]
+    fn a_private_key_reads_back_and_is_never_printed() {
+        for algorithm in Algorithm::ALL {
+            let der = SigningKey::generate(algorithm).unwrap();
+            let (one, two) = (SigningKey::from_pkcs8(&der).unwrap(), SigningKey::from_pkcs8(&der).unwrap());
+            assert_eq!(one.public_jwk(), two.public_jwk());
+            assert_eq!(one.public_jwk().algorithm(), algorithm);
+            assert_eq!(format!("{one:?}"), format!("<{} private key {}>", algorithm.as_str(), one.kid()));
+        }
+        for bad in [b"".as_slice(), b"-----BEGIN PRIVATE KEY-----", &[0x30; 64]] {
+            assert_eq!(SigningKey::from_pkcs8(bad).unwrap_err(), SigningError::Key);
+        }
+    }
+
+    #[test]
+    fn only_an_object_can_be_signed() {
+        assert_eq!(keys()[2].signing.sign("JWT", &json!([1])), Err(SigningError::Claims));
+        assert_eq!(keys()[2].signing.sign("JWT", &"text"), Err(SigningError::Claims));
+    }
+
+    // JT-01, JT-02, JT-03
+    #[test]
+    fn the_key_decides_the_algorithm_and_the_header_never_does() {
+        for keys in keys() {
+            for alg in
+                ["none", "None", "nOnE", "", "HS256", "RS384", "RS512", "PS256", "ES384", "ES256K", "rs256"]
+            {
+                let token = with_header(keys, &json!({"alg": alg, "typ": "at+jwt"}).to_string());
+                assert_eq!(verify(&token, &keys.verifying), Err(JwsError::Algorithm), "{alg}");
+            }
+        }
+        for (one, other) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
+            assert_eq!(verify(&keys()[one].token, &keys()[other].verifying), Err(JwsError::Algorithm));
+            let alg = keys()[other].verifying.algorithm().as_str();
+            let token = with_header(&keys()[one], &json!({"alg": alg, "typ": "at+jwt"}).to_string());
+            assert_eq!(verify(&token, &keys()[other].verifying), Err(JwsError::Signature));
+        }
+        let hmac = json!({"alg": "HS256", "typ": "at+jwt"}).to_string();
+        let unsigned = format!("{}.e30.", URL_SAFE_NO_PAD.encode(hmac));
+        assert_eq!(Unverified::parse(&unsigned).unwrap_err(), JwsError::Compact);
+    }
+
+    // JT-04
+    #[test]
+    fn a_signature_belongs_to_one_text_and_is_written_one_way() {
+        for keys in keys() {
+            let other = keys.signing.sign("at+jwt", &json!({"sub": "someone else"})).unwrap();
+            let (signed, signature) = keys.token.rsplit_once('.').unwrap();
+            let (_, foreign) = other.rsplit_once('.').unwrap();
+            let bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            let longer = [bytes.as_slice(), b"\0"].concat();
+            for bad in [
+                foreign,
+                &signature[..signature.len() - 4],
+                &URL_SAFE_NO_PAD.encode(&bytes[1..]),
+                &URL_SAFE_NO_PAD.encode(&longer),
+                "AAAA",
+            ] {
+                assert_eq!(verify(&format!("{signed}.{bad}"), &keys.verifying), Err(JwsError::Signature));
+            }
+            for bad in [format!("{signature}="), format!("{signature}=="), "+/+/".to_owned(), String::new()] {
+                assert_eq!(verify(&format!("{signed}.{bad}"), &keys.verifying), Err(JwsError::Compact));
+            }
+        }
+    }
+
+    // JT-05
+    #[test]
+    fn a_kid_is_a_short_text_or_the_header_is_malformed() {
+        let keys = &keys()[2];
+        for kid in [json!(1), json!(["a"]), json!(null), json!({}), json!("k".repeat(MAX_KID + 1))] {
+            let token = with_header(keys, &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid}).to_string());
+            assert_eq!(Unverified::parse(&token).unwrap_err(), JwsError::Header, "{kid}");
+        }
+        let token = with_header(
+            keys,
+            &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "../../etc/passwd"}).to_string(),
+        );
+        assert!(VerifyingKeys::default().get(Unverified::parse(&token).unwrap().kid().unwrap()).is_none());
+    }
+
+    // JT-06, JT-07
+    #[test]
+    fn a_key_that_the_token_brings_along_is_not_looked_at() {
+        let (good, evil) = (&keys()[0], new_keys(Algorithm::Rs256));
+        for header in [
+            json!({"alg": "RS256", "typ": "at+jwt", "jwk": evil.signing.public_jwk()}),
+            json!({"alg": "RS256", "typ": "at+jwt", "jku": "https://evil.test/jwks", "x5u": "http://169.254.169.254/"}),
+            json!({"alg": "RS256", "typ": "at+jwt", "x5c": ["MIIB"]}),
+        ] {
+            let header = header.to_string();
+            assert_eq!(verify(&with_header(&evil, &header), &good.verifying), Err(JwsError::Signature));
+            assert!(verify(&with_header(good, &header), &good.verifying).is_ok());
+        }
+    }
+
+    // JT-08, JT-09, JT-10
+    #[test]
+    fn extensions_are_refused_even_when_they_are_empty() {
+        let keys = &keys()[2];
+        for extension in [
+            r#""crit":["exp"]"#,
+            r#""crit":["b64"],"b64":false"#,
+            r#""crit":[]"#,
+            r#""crit":"exp""#,
+            r#""crit":null"#,
+            r#""b64":false"#,
+            r#""b64":true"#,
+            r#""zip":"DEF""#,
+            r#""zi\u0070":"DEF""#,
+        ] {
+            let token = with_header(keys, &format!(r#"{{"alg":"EdDSA","typ":"at+jwt",{extension}}}"#));
+            assert_eq!(verify(&token, &keys.verifying), Err(JwsError::Extension), "{extension}");
+        }
+        assert_eq!(Unverified::parse("e30.e30.e30.e30.e30").unwrap_err(), JwsError::Compact);
+    }
+
+    // JT-11, JT-12, JT-13
+    #[test]
+    fn only_the_types_that_were_asked_for_are_taken() {
+        let keys = &keys()[2];
+        let of_type = |typ: &str| with_header(keys, &json!({"alg": "EdDSA", "typ": typ}).to_string());
+        for typ in ["at+jwt", "application/at+jwt", "AT+JWT", "Application/At+Jwt"] {
+            assert!(verify(&of_type(typ), &keys.verifying).is_ok(), "{typ}");
+        }
+        for typ in [
+            "JWT",
+            "",
+            "id_token+jwt",
+            "logout+jwt",
+            "dpop+jwt",
+            "oauth-id-jag+jwt",
+            "at+jwt ",
+            "application/application/at+jwt",
+            "text/at+jwt",
+            "at+jwt;x",
+        ] {
+            assert_eq!(verify(&of_type(typ), &keys.verifying), Err(JwsError::Type), "{typ}");
+        }
+        let untyped = with_header(keys, r#"{"alg":"EdDSA"}"#);
+        assert_eq!(verify(&untyped, &keys.verifying), Err(JwsError::Type));
+        let lenient = Types::Optional(&["JWT"]);
+        assert!(Unverified::parse(&untyped).unwrap().verify(&keys.verifying, lenient).is_ok());
+        assert!(Unverified::parse(&of_type("jwt")).unwrap().verify(&keys.verifying, lenient).is_ok());
+        assert_eq!(
+            Unverified::parse(&keys.token).unwrap().verify(&keys.verifying, lenient),
+            Err(JwsError::Type)
+        );
+    }
+
+    // JT-23, JT-25
+    #[test]
+    fn a_header_is_one_json_object_with_distinct_members() {
+        let keys = &keys()[2];
+        for header in [
+            r#"{"alg":"EdDSA","alg":"EdDSA","typ":"at+jwt"}"#,
+            r#"{"alg":"EdDSA","\u0061lg":"none","typ":"at+jwt"}"#,
+            r#"{"ALG":"EdDSA","typ":"at+jwt"}"#,
+            r#"{"alg":["EdDSA"],"typ":"at+jwt"}"#,
+            r#"{"alg":"EdDSA","typ":7}"#,
+            "[]",
+            "\u{feff}{\"alg\":\"EdDSA\"}",
+            "{\"alg\":\"EdDSA\"} x",
+            "",
+        ] {
+            assert!(verify(&with_header(keys, header), &keys.verifying).is_err(), "{header}");
+        }
+    }
+
+    // JT-26
+    #[test]
+    fn a_long_token_is_refused_before_anything_is_decoded() {
+        for token in ["a".repeat(17 * 1024), ".".repeat(1_000_000), format!("e30.{}.AA", "A".repeat(1 << 20))]
+        {
+            assert_eq!(Unverified::parse(&token).unwrap_err(), JwsError::TooLong);
+        }
+        assert_eq!(Unverified::parse(&".".repeat(MAX_TOKEN)).unwrap_err(), JwsError::Compact);
+    }
+
+    #[test]
+    fn the_example_of_rfc_8037_appendix_a_4_verifies() {
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        let key = VerifyingKey::new(&PublicJwk::from_members(jwk.as_object().unwrap()).unwrap()).unwrap();
+        let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR\
+                     4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        let payload = Unverified::parse(token).unwrap().verify(&key, Types::Optional(&[])).unwrap();
+        assert_eq!(payload, b"Example of Ed25519 signing");
+    }
+
+    // JT-37
+    #[test]
+    fn every_one_bit_change_of_a_good_token_is_refused() {
+        for keys in keys() {
+            for at in 0..keys.token.len() {
+                for bit in 0..8 {
+                    let mut bytes = keys.token.clone().into_bytes();
+                    bytes[at] ^= 1_u8 << bit;
+                    if let Ok(changed) = String::from_utf8(bytes) {
+                        assert!(verify(&changed, &keys.verifying).is_err(), "byte {at}, bit {bit}");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        // JT-38
+        #[test]
+        fn no_text_panics(text in r"[A-Za-z0-9_\-]{0,60}(\.[A-Za-z0-9_\-]{0,60}){0,4}", any in ".{0,200}") {
+            for token in [&text, &any] {
+                prop_assert!(verify(token, &keys()[2].verifying).is_err());
+            }
+        }
+
+        // JT-38
+        #[test]
+        fn no_header_panics(header in prop::collection::vec(any::<u8>(), 0..200)) {
+            let token = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header));
+            prop_assert!(verify(&token, &keys()[2].verifying).is_err());
+        }
+    }
+}
