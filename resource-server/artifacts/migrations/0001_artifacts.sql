@@ -1,0 +1,86 @@
+-- Portable column types only: text, bigint, integer. Times are seconds since the epoch, a flag is the time it was set.
+
+-- What an organization holds. Kept beside the rows so that a quota is one conditional write.
+create table organizations (
+    organization  text   not null primary key,
+    storage_bytes bigint not null default 0 check (storage_bytes >= 0)
+);
+
+create table usage (
+    organization text   not null,
+    month        text   not null,
+    requests     bigint not null,
+    primary key (organization, month)
+);
+
+-- `seq` orders pages: it only grows, so an insert never moves what a reader has already seen.
+create table artifacts (
+    seq          integer primary key autoincrement,
+    artifact_id  text   not null unique,
+    organization text   not null,
+    subject      text   not null,
+    client_id    text   not null,
+    filename     text   not null,
+    content_type text   not null,
+    size_bytes   bigint not null,
+    content_hash text,
+    blob_id      text,
+    session_id   text,
+    agent_id     text,
+    metadata     text   not null,
+    created_at   bigint not null,
+    activated_at bigint,
+    expires_at   bigint,
+    deleted_at   bigint,
+    released_at  bigint
+);
+create index artifacts_by_owner on artifacts (organization, subject, seq);
+create index artifacts_by_session on artifacts (organization, subject, session_id);
+create index artifacts_by_blob on artifacts (blob_id);
+create index artifacts_to_expire on artifacts (expires_at) where released_at is null and expires_at is not null;
+create index artifacts_to_abandon on artifacts (created_at) where released_at is null and activated_at is null;
+
+create table sessions (
+    seq              integer primary key autoincrement,
+    organization     text   not null,
+    subject          text   not null,
+    session_id       text   not null,
+    created_at       bigint not null,
+    last_artifact_at bigint not null,
+    sealed_at        bigint,
+    unique (organization, subject, session_id)
+);
+
+-- One presigned PUT per pending artifact. `received_at` is set once: the write that sets it is the winner.
+create table uploads (
+    artifact_id  text   not null primary key references artifacts (artifact_id),
+    token_hash   text   not null unique,
+    expires_at   bigint not null,
+    received_at  bigint,
+    content_hash text,
+    blob_id      text
+);
+create index uploads_by_blob on uploads (blob_id);
+
+-- Links that open without credentials: `agent` for the one-hour link, `public` for the one people share.
+create table links (
+    link_hash    text   not null primary key,
+    kind         text   not null,
+    artifact_id  text   not null references artifacts (artifact_id),
+    organization text   not null,
+    created_at   bigint not null,
+    expires_at   bigint not null
+);
+create index links_by_organization on links (organization, kind, expires_at);
+create index links_to_forget on links (expires_at);
+
+create table idempotency_keys (
+    organization text   not null,
+    subject      text   not null,
+    key          text   not null,
+    fingerprint  text   not null,
+    artifact_id  text   not null references artifacts (artifact_id),
+    created_at   bigint not null,
+    primary key (organization, subject, key)
+);
+create index idempotency_keys_to_forget on idempotency_keys (created_at);

@@ -1,0 +1,55 @@
+//! What every request needs, built once.
+
+use std::sync::Arc;
+
+use doorward_shared::{
+    resource::ResourceUri,
+    secret::Entropy,
+    time::{Clock, Timestamp},
+};
+use tokio::sync::Semaphore;
+
+use crate::{dates, errors::Refusal, plans::Plans, store::Store, store::Usage};
+
+/// Uploads that may be under way at one time. Each holds an open file; one more is told to come again.
+const TRANSFERS: usize = 64;
+
+/// The instruments of this server.
+pub struct Context {
+    /// Rows and bytes.
+    pub store: Store,
+    /// Limits.
+    pub plans: Plans,
+    /// Time, read once per request.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What this server is, as registered with the authorization server. Addresses are built from it, never from the
+    /// headers of a request.
+    pub resource: ResourceUri,
+    /// Free places for uploads.
+    pub transfers: Semaphore,
+}
+
+impl Context {
+    /// The instruments.
+    pub fn new(
+        store: Store,
+        plans: Plans,
+        resource: ResourceUri,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, plans, clock, entropy, resource, transfers: Semaphore::new(TRANSFERS) }
+    }
+
+    /// An address on this server's own origin. `path` begins with `/`.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.resource.origin())
+    }
+
+    /// What `organization` has used so far this month.
+    pub async fn usage(&self, organization: &str, now: Timestamp) -> Result<Usage, Refusal> {
+        self.store.usage(organization, &dates::month(now)).await
+    }
+}
