@@ -1,0 +1,161 @@
+//! Real clients of other people, run as child processes. Each reports its steps as lines of JSON on standard output.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::client::text;
+use crate::house::{House, Person};
+use crate::ports::Port;
+use crate::process::program;
+
+/// How long one whole story may take; two browsers start in it.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// An MCP client library and the program of ours that uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// npm `@modelcontextprotocol/sdk`.
+    TypeScript1,
+    /// npm `@modelcontextprotocol/client`.
+    TypeScript2,
+    /// `PyPI` `mcp`.
+    Python,
+    /// crates.io `rmcp`.
+    Rust,
+}
+
+/// What a driver reported.
+#[derive(Clone, Debug)]
+pub struct Steps(Vec<Value>);
+
+impl Driver {
+    fn command(self) -> Command {
+        let script = |interpreter: PathBuf, name: &str| {
+            let mut command = Command::new(interpreter);
+            command.arg(clients().join(name));
+            command
+        };
+        match self {
+            Self::TypeScript1 => script(node(), "ts1.mjs"),
+            Self::TypeScript2 => script(node(), "ts2.mjs"),
+            Self::Python => script(installed("../.cache/python/bin/python"), "py.py"),
+            Self::Rust => Command::new(program("rmcp-client")),
+        }
+    }
+
+    /// Lets this client tell its whole story, with `person` at the browser ticking `tiers`.
+    pub async fn run(self, house: &House, person: &Person, tiers: &[&str]) -> Steps {
+        let mut command = self.command();
+        command
+            .env("MCP_URL", house.mcp_url())
+            .env("CREDENTIALS", house.folder().join(format!("{self:?}.json")))
+            .stdout(Stdio::piped());
+        let mut child = with_user(&mut command, person, tiers);
+        let mut lines = lines_of(&mut child);
+        let mut steps = Vec::new();
+        let story = async {
+            while let Some(line) = lines.next_line().await.expect("the report can be read") {
+                steps.push(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}")));
+            }
+            child.wait().await.expect("the driver ends")
+        };
+        let ended = tokio::time::timeout(LIMIT, story).await;
+        let steps = Steps(steps);
+        assert!(ended.as_ref().is_ok_and(ExitStatus::success), "{self:?} {ended:?}: {steps:#?}");
+        steps
+    }
+}
+
+impl Steps {
+    /// The facts of one step, which must have been reported exactly once.
+    pub fn step(&self, name: &str) -> &Value {
+        let found: Vec<_> = self.0.iter().filter(|step| step["step"] == name).collect();
+        assert_eq!(found.len(), 1, "step `{name}` in {self:#?}");
+        found[0]
+    }
+
+    /// The names of all steps, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|step| text(&step["step"])).collect()
+    }
+}
+
+/// The conformance suite of the MCP project, against the authorization server: all checks it made, as it saved them.
+pub async fn conformance(house: &House, person: &Person, tiers: &[&str]) -> Vec<Value> {
+    let port = Port::reserve();
+    let redirect = format!("http://127.0.0.1:{}/callback", port.number());
+    let client = ["client", "create", "--name", "Conformance", "--public", "--client-id", "conformance"];
+    let client = [&client[..], &["--redirect-uri", &redirect, "--json"]].concat();
+    assert_eq!(house.cli(&client, "").json()["client_id"], "conformance");
+
+    let out = house.folder().join("conformance");
+    let mut command = Command::new(node());
+    command
+        .arg(installed("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
+        .args(["authorization", "--spec-version", "2026-07-28", "--client-id", "conformance"])
+        .args(["--url", house.issuer(), "--resource", house.mcp_url()])
+        .args(["--port", &port.number().to_string()])
+        .arg("--output-dir")
+        .arg(&out)
+        .stdout(Stdio::piped());
+    let mut suite = with_user(&mut command, person, tiers);
+    let mut lines = lines_of(&mut suite);
+    let mut printed = Vec::new();
+    let run = async {
+        while let Some(line) = lines.next_line().await.expect("the suite can be read") {
+            // It prints the address that a person is to open, alone on a line, and waits.
+            if line.starts_with(house.issuer()) && line.contains("response_type=code") {
+                let mut browser = Command::new(node());
+                browser.arg(clients().join("user.mjs")).arg(&line).stdout(Stdio::null());
+                let ended = with_user(&mut browser, person, tiers).wait().await.expect("the browser ends");
+                assert!(ended.success(), "the browser failed: {ended}");
+            }
+            printed.push(line);
+        }
+        suite.wait().await.expect("the suite ends")
+    };
+    let ended = tokio::time::timeout(LIMIT, run).await;
+    assert!(ended.as_ref().is_ok_and(ExitStatus::success), "{ended:?}: {printed:#?}");
+    let folders = std::fs::read_dir(&out).expect("the suite saved its results");
+    let checks = folders.flat_map(|folder| {
+        let checks = std::fs::read(folder.expect("a folder").path().join("checks.json"))
+            .expect("the checks are there");
+        serde_json::from_slice::<Vec<Value>>(&checks).expect("the checks are a list")
+    });
+    checks.collect()
+}
+
+fn with_user(command: &mut Command, person: &Person, tiers: &[&str]) -> Child {
+    command
+        .env("USER_EMAIL", &person.email)
+        .env("USER_PASSWORD", &person.password)
+        .env("TIERS", tiers.join(","))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the driver starts")
+}
+
+fn lines_of(child: &mut Child) -> tokio::io::Lines<BufReader<tokio::process::ChildStdout>> {
+    BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines()
+}
+
+fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+fn installed(path: &str) -> PathBuf {
+    let path = clients().join(path);
+    assert!(path.exists(), "{} is missing: run tests/install", path.display());
+    path
+}
+
+/// The Node.js that the lock file pins, whatever the machine has: the conformance suite needs 22.
+fn node() -> PathBuf {
+    installed("node_modules/.bin/node")
+}

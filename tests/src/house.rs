@@ -1,0 +1,318 @@
+//! The house: both servers on free ports and an empty store of their own.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::fresh;
+use crate::ports::Port;
+use crate::process::{Process, command};
+
+/// The id of the public client that a fresh house knows from its configuration.
+pub const FIXED_CLIENT: &str = "d685c6a7-5cb9-4612-ba2b-cab12e38d9e0";
+/// The redirect URI of [`FIXED_CLIENT`].
+pub const FIXED_REDIRECT: &str = "http://localhost:8080/callback";
+
+/// Where the house keeps what must survive a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A file in the house's own folder.
+    Sqlite,
+    /// A fresh database in the server that `tests/with-postgres` starts.
+    Postgres,
+}
+
+/// Somebody with an account.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// What they sign in with.
+    pub email: String,
+    /// Their password.
+    pub password: String,
+}
+
+/// What a command of `doorward` did.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit code.
+    pub code: i32,
+    /// What it printed for programs.
+    pub stdout: String,
+    /// What it printed for people.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Its standard output, if it succeeded.
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self.stdout
+    }
+
+    /// Its standard output as JSON, if it succeeded.
+    pub fn json(self) -> Value {
+        let text = self.ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    }
+}
+
+/// A database that is there as long as its house.
+#[derive(Debug)]
+struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    #[expect(clippy::disallowed_methods, reason = "how tests/with-postgres says where its server is")]
+    fn create() -> Self {
+        let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") else {
+            panic!("DOORWARD_TEST_POSTGRES names no PostgreSQL: run this through tests/with-postgres");
+        };
+        // Only a lower-case name needs no quotes anywhere.
+        let name = format!("house_{}", fresh().replace(['-', '_'], "").to_lowercase());
+        let database = Self { server, name };
+        if let Err(reason) = database.sql(&format!("create database {}", database.name)) {
+            panic!("no database: {reason}");
+        }
+        database
+    }
+
+    fn sql(&self, statement: &str) -> Result<(), String> {
+        let done = std::process::Command::new("psql")
+            .args([
+                "--no-psqlrc",
+                "--quiet",
+                "--set",
+                "ON_ERROR_STOP=1",
+                "--dbname",
+                &self.server,
+                "--command",
+            ])
+            .arg(statement)
+            .output()
+            .expect("psql runs");
+        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+    }
+
+    fn url(&self) -> String {
+        let mut url = url::Url::parse(&self.server).expect("DOORWARD_TEST_POSTGRES is a URL");
+        url.set_path(&self.name);
+        url.into()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // What cannot be dropped goes with the server; a panic here would hide why a test failed.
+        let _ = self.sql(&format!("drop database {} with (force)", self.name));
+    }
+}
+
+/// What a house is started with, beside its defaults.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where it keeps its data.
+    pub store: Store,
+    /// Whether the reference MCP server is started too.
+    pub artifacts: bool,
+    /// Further environment of `doorward`.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// Both servers with default settings.
+    pub fn on(store: Store) -> Self {
+        Self { store, artifacts: true, settings: Vec::new() }
+    }
+
+    /// Adds one setting of `doorward`: `TOKEN__ACCESS_TTL` is `DOORWARD__TOKEN__ACCESS_TTL`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((format!("DOORWARD__{name}"), value.to_owned()));
+        self
+    }
+
+    /// Leaves the reference MCP server out; its resource is registered all the same.
+    #[must_use]
+    pub fn without_artifacts(mut self) -> Self {
+        self.artifacts = false;
+        self
+    }
+}
+
+/// Running servers, an account for Alice, and everything gone when it is dropped.
+#[derive(Debug)]
+pub struct House {
+    // Fields are dropped in this order: servers first, then what they have open.
+    auth: Process,
+    artifacts: Option<Process>,
+    environment: Vec<(String, String)>,
+    issuer: String,
+    mcp_url: String,
+    alice: Person,
+    _database: Option<Database>,
+    folder: TempDir,
+    ports: [Port; 2],
+}
+
+impl House {
+    /// Both servers with default settings on `store`.
+    pub async fn start(store: Store) -> Self {
+        Self::build(Plan::on(store)).await
+    }
+
+    /// The house that `plan` describes.
+    pub async fn build(plan: Plan) -> Self {
+        let folder =
+            tempfile::Builder::new().prefix("doorward-house.").tempdir().expect("a folder can be made");
+        let ports = [Port::reserve(), Port::reserve()];
+        let issuer = format!("http://localhost:{}", ports[0].number());
+        let mcp_url = format!("http://localhost:{}/mcp", ports[1].number());
+        let database = (plan.store == Store::Postgres).then(Database::create);
+        let store_url = database
+            .as_ref()
+            .map_or_else(|| format!("sqlite:{}", folder.path().join("doorward.db").display()), Database::url);
+        let mut environment = vec![
+            ("DOORWARD__SERVER__ISSUER".to_owned(), issuer.clone()),
+            ("DOORWARD__SERVER__LISTEN".to_owned(), ports[0].both_loopbacks()),
+            ("DOORWARD__STORE__URL".to_owned(), store_url),
+            ("DOORWARD__KEYS__KEK_FILE".to_owned(), folder.path().join("kek").display().to_string()),
+        ];
+        environment.extend(plan.settings);
+        write_key_encryption_key(&folder.path().join("kek"));
+
+        let auth = start_auth_server(&folder, &environment);
+        let alice = Person { email: "alice@example.test".to_owned(), password: fresh() };
+        let mut house = Self {
+            auth,
+            artifacts: None,
+            environment,
+            issuer,
+            mcp_url,
+            alice: alice.clone(),
+            _database: database,
+            folder,
+            ports,
+        };
+        house.auth.ready(&house.issuer).await;
+        house.add_user(&alice, &["--name", "Alice"]);
+        let credentials =
+            house.cli(&["resource", "add", "--url", &house.mcp_url, "--name", "Artifacts", "--json"], "");
+        std::fs::write(house.credentials_file(), credentials.ok()).expect("the credentials can be written");
+        if plan.artifacts {
+            house.start_artifacts().await;
+        }
+        house
+    }
+
+    /// The issuer, without a trailing slash.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The MCP URL of the reference server, which is also its resource identifier.
+    pub fn mcp_url(&self) -> &str {
+        &self.mcp_url
+    }
+
+    /// Alice, who every house knows.
+    pub fn alice(&self) -> &Person {
+        &self.alice
+    }
+
+    /// Somebody new, with an account.
+    pub fn user(&self, email: &str) -> Person {
+        let person = Person { email: email.to_owned(), password: fresh() };
+        self.add_user(&person, &[]);
+        person
+    }
+
+    fn add_user(&self, person: &Person, more: &[&str]) {
+        let mut arguments = vec!["user", "create", "--email", &person.email, "--password-stdin"];
+        arguments.extend(more);
+        self.cli(&arguments, &person.password).ok();
+    }
+
+    /// Runs `doorward` with these arguments and this standard input, beside the running server.
+    pub fn cli(&self, arguments: &[&str], stdin: &str) -> Output {
+        let mut child = command("doorward", self.folder.path())
+            .envs(self.environment.iter().cloned())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("doorward runs");
+        // A command that reads no input may be gone before it is written: that is not its failure.
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+        let done = child.wait_with_output().expect("doorward ends");
+        Output {
+            code: done.status.code().expect("no signal ended it"),
+            stdout: String::from_utf8(done.stdout).expect("it prints text"),
+            stderr: String::from_utf8(done.stderr).expect("it prints text"),
+        }
+    }
+
+    /// Everything that `doorward serve` has printed, over all its starts.
+    pub fn logs(&self) -> String {
+        self.auth.printed()
+    }
+
+    /// A folder that is gone with the house.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// Kills the authorization server as `kill -9` does.
+    pub fn kill9(&mut self) {
+        self.auth.kill9();
+    }
+
+    /// Kills the authorization server as `kill -9` does and starts it again on the same store.
+    pub async fn restart_auth_server(&mut self) {
+        self.auth.kill9();
+        self.auth = start_auth_server(&self.folder, &self.environment);
+        self.auth.ready(&self.issuer).await;
+    }
+
+    /// Kills the reference MCP server as `kill -9` does and starts it again on its data.
+    pub async fn restart_artifacts(&mut self) {
+        self.artifacts = None;
+        self.start_artifacts().await;
+    }
+
+    async fn start_artifacts(&mut self) {
+        let port = self.ports[1].both_loopbacks();
+        let origin = self.mcp_url.trim_end_matches("/mcp").to_owned();
+        let mut command = command("doorward-artifacts", self.folder.path());
+        command
+            .env("DOORWARD_ARTIFACTS__LISTEN", port)
+            .env("DOORWARD_ARTIFACTS__RESOURCE", &self.mcp_url)
+            .env("DOORWARD_ARTIFACTS__ISSUER", &self.issuer)
+            .env("DOORWARD_ARTIFACTS__DATA_DIR", self.folder.path().join("artifacts"))
+            .env("DOORWARD_ARTIFACTS__CREDENTIALS_FILE", self.credentials_file());
+        let log = self.folder.path().join("doorward-artifacts.log");
+        let mut artifacts = Process::start("doorward-artifacts", &mut command, log);
+        artifacts.ready(&origin).await;
+        self.artifacts = Some(artifacts);
+    }
+
+    fn credentials_file(&self) -> PathBuf {
+        self.folder.path().join("artifacts.credentials")
+    }
+}
+
+fn start_auth_server(folder: &TempDir, environment: &[(String, String)]) -> Process {
+    let mut command = command("doorward", folder.path());
+    command.envs(environment.iter().cloned()).arg("serve");
+    Process::start("doorward", &mut command, folder.path().join("doorward.log"))
+}
+
+/// A key-encryption key, as an operator makes one.
+fn write_key_encryption_key(file: &std::path::Path) {
+    std::fs::write(file, fresh()).expect("the key can be written");
+}

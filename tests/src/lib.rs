@@ -1,0 +1,58 @@
+//! Doorward from the outside: what the tests of rings 3 and 4 use to start it, visit it and be its client.
+//!
+//! Nothing here links Doorward's own code. The programs run as real processes, pages are read as a browser without
+//! scripts reads them, and every parameter of every request can be bent by the test that sends it.
+//!
+//! | module | who it plays |
+//! |---|---|
+//! | [`house`] | the operator: starts `doorward` and `doorward-artifacts`, creates people, restarts, reads logs |
+//! | [`visitor`] | the person at a browser without scripts |
+//! | [`client`] | an MCP client: discovery, registration, PKCE, tokens |
+//! | [`session`] | client and person together: a whole sign-in in one call |
+//! | [`mcp`] | the same client speaking MCP with the token it got |
+//! | [`driver`] | real clients of other people, run as child processes |
+
+#![expect(clippy::missing_panics_doc, reason = "a test harness reports every failure by panicking")]
+
+pub mod answer;
+pub mod client;
+pub mod driver;
+pub mod house;
+pub mod mcp;
+pub mod page;
+pub mod ports;
+pub mod process;
+pub mod session;
+pub mod visitor;
+
+/// A secret of 256 fresh random bits in base64url, as PKCE verifiers, `state` and `nonce` want them.
+pub fn fresh() -> String {
+    use base64::Engine as _;
+    use rand::TryRng as _;
+    let mut bytes = [0; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives random bytes");
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Runs each named story on both stores: `async fn story(store: Store)` becomes the tests `sqlite::story` and
+/// `postgres::story`.
+///
+/// The stories stay ordinary functions, so that one left out of the list is reported as unused.
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::house::Store::Sqlite).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::house::Store::Postgres).await;
+            })+
+        }
+    };
+}

@@ -1,0 +1,12 @@
+//! The golden path: what an operator, an MCP client and the person behind it see when all goes well, and what happens
+//! when it does not. Each test has a house of its own, and each runs on both stores.
+
+mod consent;
+mod discovery;
+mod fixed_client;
+mod redirects;
+mod refresh;
+mod registration;
+mod restart;
+mod token;
+mod tools;
