@@ -1,0 +1,218 @@
+//! A scripted authorization server: it answers whatever the test says, on a port of its own.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// How the key set is answered.
+#[derive(Clone)]
+pub(crate) enum Mode {
+    Good,
+    Redirect,
+    Huge,
+    Slow,
+    Html,
+    WrongType,
+    ServerError,
+    Late(Duration),
+    Raw(String),
+}
+
+struct Script {
+    issuer: String,
+    /// The well-known paths that exist; the others answer 404.
+    metadata_paths: Vec<String>,
+    metadata: Value,
+    jwks: Value,
+    mode: Mode,
+    asked: Vec<String>,
+}
+
+/// The authorization server. It keeps its port while it is down.
+pub(crate) struct ScriptedIssuer {
+    script: Arc<Mutex<Script>>,
+    jwks_fetches: Arc<AtomicUsize>,
+    elsewhere: Arc<AtomicUsize>,
+    address: SocketAddr,
+    running: Option<JoinHandle<()>>,
+}
+
+impl ScriptedIssuer {
+    /// Chooses a port and a script, and does not answer yet.
+    pub(crate) async fn down(path: &str, jwks: Value) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let issuer = format!("http://{address}{path}");
+        let script = Script {
+            metadata_paths: vec![format!("/.well-known/oauth-authorization-server{path}")],
+            metadata: json!({"issuer": issuer, "jwks_uri": format!("http://{address}/jwks"), "x_extra": "kept"}),
+            issuer,
+            jwks,
+            mode: Mode::Good,
+            asked: Vec::new(),
+        };
+        Self {
+            script: Arc::new(Mutex::new(script)),
+            jwks_fetches: Arc::default(),
+            elsewhere: Arc::default(),
+            address,
+            running: None,
+        }
+    }
+
+    pub(crate) async fn up(jwks: Value) -> Self {
+        let mut issuer = Self::down("", jwks).await;
+        issuer.start().await;
+        issuer
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        let (script, fetches, elsewhere) =
+            (Arc::clone(&self.script), Arc::clone(&self.jwks_fetches), Arc::clone(&self.elsewhere));
+        self.running = Some(tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (script, fetches, elsewhere) =
+                    (Arc::clone(&script), Arc::clone(&fetches), Arc::clone(&elsewhere));
+                tokio::spawn(async move {
+                    let _ = answer(stream, &script, &fetches, &elsewhere).await;
+                });
+            }
+        }));
+    }
+
+    /// Stops accepting connections.
+    pub(crate) async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+            let _ = running.await;
+        }
+    }
+
+    pub(crate) fn issuer(&self) -> String {
+        self.script.lock().unwrap().issuer.clone()
+    }
+
+    pub(crate) fn set_mode(&self, mode: Mode) {
+        self.script.lock().unwrap().mode = mode;
+    }
+
+    pub(crate) fn set_jwks(&self, jwks: Value) {
+        self.script.lock().unwrap().jwks = jwks;
+    }
+
+    pub(crate) fn set_metadata(&self, name: &str, value: Value) {
+        self.script.lock().unwrap().metadata[name] = value;
+    }
+
+    pub(crate) fn serve_metadata_at(&self, paths: &[&str]) {
+        self.script.lock().unwrap().metadata_paths = paths.iter().copied().map(String::from).collect();
+    }
+
+    pub(crate) fn metadata(&self) -> Value {
+        self.script.lock().unwrap().metadata.clone()
+    }
+
+    /// The paths that were asked for, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.script.lock().unwrap().asked.clone()
+    }
+
+    /// How often the key set was asked for.
+    pub(crate) fn jwks_fetches(&self) -> usize {
+        self.jwks_fetches.load(SeqCst)
+    }
+
+    /// How often a redirect was followed.
+    pub(crate) fn followed(&self) -> usize {
+        self.elsewhere.load(SeqCst)
+    }
+}
+
+async fn answer(
+    mut stream: TcpStream,
+    script: &Mutex<Script>,
+    fetches: &AtomicUsize,
+    elsewhere: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        let mut some = [0; 1024];
+        match stream.read(&mut some).await? {
+            0 => return Ok(()),
+            n => head.extend_from_slice(&some[..n]),
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let (metadata, jwks, mode) = {
+        let mut script = script.lock().unwrap();
+        script.asked.push(path.clone());
+        let known = script.metadata_paths.contains(&path);
+        (known.then(|| script.metadata.to_string()), script.jwks.to_string(), script.mode.clone())
+    };
+    if let Some(metadata) = metadata {
+        return reply(&mut stream, "200 OK", "application/json", &metadata).await;
+    }
+    if path == "/elsewhere" {
+        elsewhere.fetch_add(1, SeqCst);
+        return reply(&mut stream, "200 OK", "application/json", &jwks).await;
+    }
+    if path != "/jwks" {
+        return reply(&mut stream, "404 Not Found", "application/json", "{}").await;
+    }
+    fetches.fetch_add(1, SeqCst);
+    match mode {
+        Mode::Good => reply(&mut stream, "200 OK", "application/json", &jwks).await,
+        Mode::Raw(text) => {
+            reply(&mut stream, "200 OK", "application/jwk-set+json; charset=utf-8", &text).await
+        }
+        Mode::Html => reply(&mut stream, "200 OK", "text/html", "<!doctype html><p>Welcome").await,
+        Mode::WrongType => reply(&mut stream, "200 OK", "text/plain", &jwks).await,
+        Mode::ServerError => reply(&mut stream, "500 Internal Server Error", "application/json", &jwks).await,
+        Mode::Late(time) => {
+            tokio::time::sleep(time).await;
+            reply(&mut stream, "200 OK", "application/json", &jwks).await
+        }
+        Mode::Redirect => {
+            let head = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(head.as_bytes()).await
+        }
+        Mode::Huge => {
+            // A good set in front, so that a reader that stops early would take it.
+            let text = format!("{jwks}{}", " ".repeat(10 << 20));
+            reply(&mut stream, "200 OK", "application/json", &text).await
+        }
+        Mode::Slow => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 600\r\n\r\n";
+            stream.write_all(head.as_bytes()).await?;
+            loop {
+                stream.write_all(b" ").await?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn reply(stream: &mut TcpStream, status: &str, content_type: &str, body: &str) -> std::io::Result<()> {
+    let date =
+        httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(crate::tokens::real_now()));
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\ndate: {date}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await
+}

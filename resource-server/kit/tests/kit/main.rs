@@ -1,0 +1,14 @@
+//! The kit over real HTTP: a scripted authorization server on one side, a raw client on the other, and in the middle the
+//! tower layer and the actix middleware, which must behave alike.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod admission;
+mod away;
+mod documents;
+mod forged;
+mod hosts;
+mod issuer;
+mod keys;
+mod tokens;
+mod web;
