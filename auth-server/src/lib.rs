@@ -4,5 +4,14 @@
 //! **flows** carry a request from one to the other: *load, decide, apply*. Everything below `flows` is either pure or an
 //! instrument; nothing below knows who called it. `tests/layering.rs` holds the floors.
 
+pub mod app;
+pub mod config;
 pub mod domain;
+pub mod ephemeral;
+pub mod flows;
+pub mod http;
+pub mod keys;
+pub mod password;
 pub mod store;
+
+pub mod telemetry;

@@ -164,8 +164,10 @@ pub fn decide(
     if grant.client_id != who.client().id {
         return Verdict::Refuse(refused("presented by another client"));
     }
+    let replay = || Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::RefreshReplayed, now));
     if grant.ended_at.is_some() || now >= grant.expires_at {
-        return Verdict::Refuse(refused("the grant has ended"));
+        // A copy is told that it is one even when the family is over: of many that race, all but one hear the same.
+        return if token.spent_at.is_some() { replay() } else { Verdict::Refuse(refused("the grant has ended")) };
     }
     let granted = grant.oidc.union(&grant.permissions);
     if asked.scope.as_ref().is_some_and(|scope| !scope.is_subset(&granted)) {
@@ -184,7 +186,7 @@ pub fn decide(
         return Verdict::End(Revocation::new(grant.id.clone(), EndReason::NotAllowed, now), barred);
     }
     if token.spent_at.is_some() {
-        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::RefreshReplayed, now));
+        return replay();
     }
     if now >= token.expires_at {
         return Verdict::Refuse(refused("unused for too long"));
@@ -196,7 +198,7 @@ pub fn decide(
 }
 
 /// Decides on a revocation by the client (RFC 7009 §2.1): any token of the family, spent or not, ends it.
-pub fn revoke(token: &RefreshToken, who: &AuthenticatedClient<'_>, now: Timestamp) -> Option<Revocation> {
-    let own = token.grant.client_id == who.client().id && token.grant.ended_at.is_none();
-    own.then(|| Revocation::new(token.grant.id.clone(), EndReason::Revoked, now))
+pub fn revoke(grant: &Grant, who: &AuthenticatedClient<'_>, now: Timestamp) -> Option<Revocation> {
+    let own = grant.client_id == who.client().id && grant.ended_at.is_none();
+    own.then(|| Revocation::new(grant.id.clone(), EndReason::Revoked, now))
 }

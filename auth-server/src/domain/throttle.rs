@@ -2,6 +2,7 @@
 //! an account *as seen from one network*, so a stranger's guesses never make the owner wait elsewhere.
 
 use doorward_shared::time::{Seconds, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Failures that cost nothing: people mistype.
 const FREE_FAILURES: u32 = 5;
@@ -9,7 +10,7 @@ const FREE_FAILURES: u32 = 5;
 const MAX_WAIT: Seconds = Seconds::minutes(5);
 
 /// Failures in a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {
     /// How many.
     pub count: u32,

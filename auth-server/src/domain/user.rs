@@ -55,7 +55,7 @@ impl fmt::Debug for PasswordHash {
 }
 
 /// Shortest password, in characters. Length is what protects; no rule about kinds of characters.
-pub const MIN_PASSWORD: usize = 10;
+pub const MIN_PASSWORD: usize = 8;
 /// Longest password, in bytes, so that nobody makes the server hash a book.
 pub const MAX_PASSWORD: usize = 1024;
 

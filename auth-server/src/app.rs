@@ -1,0 +1,130 @@
+//! Builds everything once, and starts it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpServer, middleware::from_fn};
+use doorward_shared::{
+    secret::{Entropy, SystemEntropy},
+    time::{Clock, SystemClock},
+};
+
+use crate::{
+    config::Config,
+    domain::policy::Policy,
+    ephemeral::Ephemeral,
+    flows::{Context, clients, housekeeping, setup},
+    http::{
+        Site, configure,
+        endpoints::table,
+        headers::{Wardrobe, dress},
+        network::TrustedProxies,
+    },
+    keys::{KeyEncryptionKey, KeyError, KeyRing, Missing, Tags},
+    password::Passwords,
+    store::{self, StoreError},
+};
+
+/// Why the server does not start, or stopped. Every message says what the operator does next.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; stop what listens there, or set DOORWARD__SERVER__LISTEN")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server broke down.
+    #[error("the server stopped: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// How long a client may take to send the head of its request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long requests may take to end after a stop was asked for.
+const SHUTDOWN: u64 = 30;
+
+/// Opens the store and brings its schema up to date, then builds what the flows need.
+pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let policy: Arc<Policy> = Arc::new(config.policy.clone());
+    let store = store::open(&config.store).await?;
+    store.migrate().await?;
+    let missing = if config.keys.make_if_missing { Missing::Make } else { Missing::Refuse };
+    let kek = KeyEncryptionKey::load(&config.keys.kek_file, missing, entropy.as_ref())?;
+    let keys = KeyRing::load(store.as_ref(), &kek, entropy.as_ref(), clock.now()).await?;
+    let context = Context {
+        ephemeral: Ephemeral::in_memory(Arc::clone(&policy), Arc::clone(&clock)),
+        devices: Tags::new(&kek, "device cookies"),
+        passwords: Passwords::new(entropy.as_ref()),
+        store,
+        keys,
+        clock,
+        entropy,
+        policy,
+    };
+    clients::seed_fixed(&context).await?;
+    Ok((context, kek))
+}
+
+/// Serves until the process is told to stop.
+pub async fn serve(config: Config) -> Result<(), StartError> {
+    let (context, kek) = context(&config).await?;
+    if let Some(link) = setup::offer(&context).await? {
+        announce(&format!("setup: {}", context.policy.issuer.url(&format!("/setup/{}", link.expose()))));
+    }
+    let store = Arc::clone(&context.store);
+    let table = table(&context.policy);
+    let wardrobe = Wardrobe::new(&table, context.policy.issuer.is_https());
+    let proxies = TrustedProxies::new(&config.server.trusted_proxies);
+    let site = Arc::new(Site::new(context, Tags::new(&kek, "forms"), proxies));
+    drop(kek);
+
+    let tidy = tokio::spawn(keep_tidy(Arc::clone(&site)));
+    let factory = {
+        let site = Arc::clone(&site);
+        move || {
+            let wardrobe = wardrobe.clone();
+            App::new()
+                .wrap(from_fn(move |request, next| dress(wardrobe.clone(), request, next)))
+                .configure(|services| configure(&site, services))
+        }
+    };
+    let mut server = HttpServer::new(factory)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN);
+    for address in &config.server.listen {
+        server = server.bind(address).map_err(|source| StartError::Listen { address: *address, source })?;
+    }
+    tracing::info!(issuer = %config.policy.issuer, listen = ?config.server.listen, "serving");
+    let ended = server.run().await;
+    tidy.abort();
+    store.close().await;
+    Ok(ended?)
+}
+
+async fn keep_tidy(site: Arc<Site>) {
+    loop {
+        if let Err(error) = housekeeping::tidy(&site.context).await {
+            tracing::warn!(%error, "could not forget what is over; trying again later");
+        }
+        tokio::time::sleep(housekeeping::EVERY).await;
+    }
+}
+
+/// One line for the operator's terminal. It holds a one-time secret, so it never goes through the log.
+#[expect(clippy::print_stdout, reason = "the setup link is for the terminal, not for the log")]
+fn announce(line: &str) {
+    println!("{line}");
+}

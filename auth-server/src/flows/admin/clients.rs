@@ -1,0 +1,187 @@
+//! Clients that an administrator registers.
+
+use doorward_shared::{
+    client_id::{ClientId, ClientIdSyntax},
+    client_metadata::MAX_REDIRECT_URIS,
+    redirect_uri::{RedirectUri, RedirectUriError},
+    secret::{ClientSecret, Secret},
+    token::GrantType,
+};
+use url::Url;
+
+use super::{Desk, NameError, clean_name, new_client_id, resources::ID_PREFIX as RESOURCE_PREFIX};
+use crate::{
+    domain::client::{Client, ConfidentialMethod, Credentials, Origin},
+    store::{Applied, StoreError},
+};
+
+/// How the client proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// It has no secret.
+    Public,
+    /// It has a secret and sends it this way.
+    Confidential(ConfidentialMethod),
+}
+
+/// What a client is made from.
+#[derive(Clone, Debug)]
+pub struct NewClient {
+    /// Its name on the consent page.
+    pub name: String,
+    /// Where answers may be sent.
+    pub redirect_uris: Vec<String>,
+    /// How it proves itself.
+    pub kind: ClientKind,
+    /// Its identifier; one is made when there is none.
+    pub client_id: Option<String>,
+    /// The highest tier it can be given.
+    pub ceiling: Option<String>,
+}
+
+/// A client that was just made, with its secret, which nobody sees again.
+#[derive(Debug)]
+pub struct MadeClient {
+    /// The client.
+    pub client: Client,
+    /// Its secret, for a confidential one.
+    pub secret: Option<Secret<ClientSecret>>,
+}
+
+/// Why nothing was done. Every message says what to do instead.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The identifier.
+    #[error("{0}")]
+    Id(#[from] ClientIdSyntax),
+    /// The identifier means something else here.
+    #[error("{0} cannot be given to a client ({1}); choose another identifier, or leave it out")]
+    ReservedId(ClientId, &'static str),
+    /// There is no redirect URI, or there are too many.
+    #[error("name 1 to {MAX_REDIRECT_URIS} redirect URIs")]
+    RedirectUris,
+    /// A redirect URI breaks a rule.
+    #[error("redirect URI {0:?}: {1}")]
+    RedirectUri(String, RedirectUriError),
+    /// A redirect URI is ours.
+    #[error("redirect URI {0:?} points to the authorization server itself; name an address of the client")]
+    Ours(String),
+    /// The tier does not exist.
+    #[error("no registered resource has a tier {0:?}; known tiers: {1}")]
+    Ceiling(String, String),
+    /// There is one.
+    #[error("there is a client {0} already; choose another identifier, or leave it out")]
+    Taken(ClientId),
+    /// There is none.
+    #[error("there is no client {0}; `client list` shows all")]
+    Unknown(ClientId),
+    /// It comes from the configuration and would be back at the next start.
+    #[error("{0} is the fixed client of the configuration; set fixed_client.enabled = false first")]
+    Configured(ClientId),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Registers a client.
+pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, ClientError> {
+    let now = desk.clock.now();
+    let name = clean_name(&new.name)?;
+    let redirect_uris = redirect_uris(desk, &new.redirect_uris)?;
+    let id = match new.client_id.as_deref() {
+        Some(text) => chosen_id(desk, text)?,
+        None => new_client_id("cli_", now, desk.entropy)?,
+    };
+    if let Some(tier) = new.ceiling.as_deref() {
+        check_ceiling(desk, tier).await?;
+    }
+    let (credentials, secret) = match new.kind {
+        ClientKind::Public => (Credentials::Public, None),
+        ClientKind::Confidential(method) => {
+            let secret = Secret::generate(desk.entropy);
+            (Credentials::Confidential { method, secret: secret.hash() }, Some(secret))
+        }
+    };
+    let client = Client {
+        id,
+        name: Some(name),
+        origin: Origin::Administrator,
+        redirect_uris,
+        grant_types: GrantType::ALL.to_vec(),
+        credentials,
+        ceiling: new.ceiling.clone(),
+        created_at: now,
+        disabled_at: None,
+        software_id: None,
+    };
+    match desk.store.insert_client(&client).await? {
+        Applied::Done => Ok(MadeClient { client, secret }),
+        Applied::Lost => Err(ClientError::Taken(client.id)),
+    }
+}
+
+/// All clients, newest first, those that registered themselves included.
+pub async fn list(desk: Desk<'_>) -> Result<Vec<Client>, ClientError> {
+    Ok(desk.store.clients().await?)
+}
+
+/// Removes a client; its grants end with it.
+pub async fn delete(desk: Desk<'_>, id: &str) -> Result<ClientId, ClientError> {
+    let id = ClientId::parse(id)?;
+    if is_fixed(desk, &id) {
+        return Err(ClientError::Configured(id));
+    }
+    match desk.store.delete_client(&id, desk.clock.now()).await? {
+        Applied::Done => Ok(id),
+        Applied::Lost => Err(ClientError::Unknown(id)),
+    }
+}
+
+fn is_fixed(desk: Desk<'_>, id: &ClientId) -> bool {
+    desk.policy.fixed_client.as_ref().is_some_and(|fixed| &fixed.client_id == id)
+}
+
+fn chosen_id(desk: Desk<'_>, text: &str) -> Result<ClientId, ClientError> {
+    let id = ClientId::parse(text)?;
+    if text.starts_with("https://") {
+        return Err(ClientError::ReservedId(id, "a URL means a metadata document"));
+    }
+    if text.starts_with(RESOURCE_PREFIX) {
+        return Err(ClientError::ReservedId(id, "it looks like a resource server's"));
+    }
+    if is_fixed(desk, &id) {
+        return Err(ClientError::ReservedId(id, "the configuration gives it to the fixed client"));
+    }
+    Ok(id)
+}
+
+fn redirect_uris(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, ClientError> {
+    let mut uris: Vec<RedirectUri> = Vec::new();
+    for text in texts {
+        let uri = RedirectUri::register(text, &desk.policy.registration.app_schemes)
+            .map_err(|error| ClientError::RedirectUri(text.clone(), error))?;
+        if Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == desk.policy.issuer.origin()) {
+            return Err(ClientError::Ours(text.clone()));
+        }
+        if !uris.contains(&uri) {
+            uris.push(uri);
+        }
+    }
+    if (1..=MAX_REDIRECT_URIS).contains(&uris.len()) { Ok(uris) } else { Err(ClientError::RedirectUris) }
+}
+
+/// A ceiling that no resource knows would bound the client to nothing, which nobody means.
+async fn check_ceiling(desk: Desk<'_>, tier: &str) -> Result<(), ClientError> {
+    let resources = desk.store.resources().await?;
+    let mut known: Vec<_> = resources.iter().flat_map(|resource| resource.model.tiers()).map(|t| t.id.as_str()).collect();
+    if known.contains(&tier) {
+        return Ok(());
+    }
+    known.sort_unstable();
+    known.dedup();
+    let all = if known.is_empty() { "none, add a resource first".to_owned() } else { known.join(", ") };
+    Err(ClientError::Ceiling(tier.to_owned(), all))
+}

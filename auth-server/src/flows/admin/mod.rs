@@ -1,0 +1,57 @@
+//! What administrators do with people, clients and resource servers, whether by the command line or by another door.
+
+pub mod clients;
+pub mod resources;
+pub mod users;
+
+use doorward_shared::{
+    client_id::{ClientId, ClientIdSyntax},
+    secret::Entropy,
+    time::{Clock, Timestamp},
+};
+
+use crate::{domain::policy::Policy, store::Store};
+
+/// What an administrator's deed works with.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// What must survive.
+    pub store: &'a dyn Store,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Randomness.
+    pub entropy: &'a dyn Entropy,
+    /// The rules in force.
+    pub policy: &'a Policy,
+}
+
+impl std::fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Desk")
+    }
+}
+
+/// A new client identifier: the prefix and a ULID.
+fn new_client_id(prefix: &str, now: Timestamp, entropy: &dyn Entropy) -> Result<ClientId, ClientIdSyntax> {
+    let mut random = [0_u8; 16];
+    entropy.fill(&mut random[6..]);
+    let milliseconds = u64::try_from(now.seconds()).unwrap_or_default().saturating_mul(1000);
+    let ulid = ulid::Ulid::from_parts(milliseconds, u128::from_be_bytes(random));
+    ClientId::parse(&format!("{prefix}{}", ulid.to_string().to_lowercase()))
+}
+
+/// A name that people will read on a page: trimmed, not empty, not endless, without control characters.
+fn clean_name(text: &str) -> Result<String, NameError> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(NameError);
+    }
+    Ok(name.to_owned())
+}
+
+const MAX_NAME: usize = 100;
+
+/// The text is no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to {MAX_NAME} characters and no line breaks; give another one")]
+pub struct NameError;

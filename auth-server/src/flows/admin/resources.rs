@@ -1,0 +1,128 @@
+//! Resource servers.
+
+use doorward_shared::{
+    client_id::ClientIdSyntax,
+    permission::PermissionModel,
+    resource::{ResourceSyntax, ResourceUri},
+    secret::{ClientSecret, Secret},
+};
+
+use super::{Desk, NameError, clean_name, new_client_id};
+use crate::{
+    domain::resource::{PermissionMode, Resource},
+    store::{Applied, StoreError},
+};
+
+/// What the identifier of a resource server begins with.
+pub(super) const ID_PREFIX: &str = "rs_";
+
+/// What a resource server is made from.
+#[derive(Clone, Debug)]
+pub struct NewResource {
+    /// Its address, which is its identifier.
+    pub url: String,
+    /// Its name on the consent page.
+    pub name: String,
+    /// How its permissions are chosen.
+    pub mode: PermissionMode,
+    /// What it can be allowed to do; that of the reference server when there is none.
+    pub model: Option<PermissionModel>,
+}
+
+/// A resource server that was just registered, with its secret, which nobody sees again.
+#[derive(Debug)]
+pub struct MadeResource {
+    /// The resource server.
+    pub resource: Resource,
+    /// The secret with which it calls this server.
+    pub secret: Secret<ClientSecret>,
+}
+
+/// Why nothing was done. Every message says what to do instead.
+#[derive(Debug, thiserror::Error)]
+pub enum ResourceError {
+    /// The address.
+    #[error("{0}")]
+    Uri(#[from] ResourceSyntax),
+    /// The name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The identifier that was made.
+    #[error("{0}")]
+    Id(#[from] ClientIdSyntax),
+    /// There is one.
+    #[error("{0} is registered already; `resource remove` it first if it needs new credentials")]
+    Taken(ResourceUri),
+    /// There is none.
+    #[error("there is no resource {0}; `resource list` shows all")]
+    Unknown(ResourceUri),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The written form of a permission model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelForm {
+    /// JSON.
+    Json,
+    /// TOML.
+    Toml,
+}
+
+/// Why a permission model cannot be read: in one line, with the place where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; docs/operating.md shows the form")]
+pub struct ModelSyntax(String);
+
+/// Reads a permission model.
+pub fn read_model(text: &str, form: ModelForm) -> Result<PermissionModel, ModelSyntax> {
+    let read = match form {
+        ModelForm::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
+        ModelForm::Toml => toml::from_str(text).map_err(|error: toml::de::Error| {
+            let line = error.span().map(|span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
+            let message = error.message().lines().collect::<Vec<_>>().join(" ");
+            line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+        }),
+    };
+    read.map_err(ModelSyntax)
+}
+
+/// Registers a resource server.
+pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, ResourceError> {
+    let now = desk.clock.now();
+    let secret = Secret::generate(desk.entropy);
+    let resource = Resource {
+        uri: ResourceUri::parse(&new.url)?,
+        name: clean_name(&new.name)?,
+        mode: new.mode,
+        model: new.model.unwrap_or_else(PermissionModel::artifacts),
+        client_id: new_client_id(ID_PREFIX, now, desk.entropy)?,
+        secret: secret.hash(),
+        created_at: now,
+    };
+    match desk.store.insert_resource(&resource).await? {
+        Applied::Done => Ok(MadeResource { resource, secret }),
+        Applied::Lost => Err(ResourceError::Taken(resource.uri)),
+    }
+}
+
+/// All resource servers, by address.
+pub async fn list(desk: Desk<'_>) -> Result<Vec<Resource>, ResourceError> {
+    Ok(desk.store.resources().await?)
+}
+
+/// One resource server.
+pub async fn show(desk: Desk<'_>, url: &str) -> Result<Resource, ResourceError> {
+    let uri = ResourceUri::parse(url)?;
+    desk.store.resource(&uri).await?.ok_or(ResourceError::Unknown(uri))
+}
+
+/// Removes a resource server; grants for it end with it.
+pub async fn remove(desk: Desk<'_>, url: &str) -> Result<ResourceUri, ResourceError> {
+    let uri = ResourceUri::parse(url)?;
+    match desk.store.remove_resource(&uri, desk.clock.now()).await? {
+        Applied::Done => Ok(uri),
+        Applied::Lost => Err(ResourceError::Unknown(uri)),
+    }
+}

@@ -1,0 +1,22 @@
+//! What is over is forgotten, in the background and in small steps.
+
+use std::time::Duration;
+
+use doorward_shared::time::Seconds;
+
+use super::Context;
+use crate::store::StoreError;
+
+/// Between two rounds.
+pub const EVERY: Duration = Duration::from_secs(600);
+/// Ended grants stay this long, so that an administrator can still see what happened.
+const KEEP_ENDED: Seconds = Seconds::days(30);
+
+/// One round.
+pub async fn tidy(ctx: &Context) -> Result<(), StoreError> {
+    let now = ctx.now();
+    let clients = ctx.store.forget_unused_clients(now.minus(ctx.policy.registration.unused_ttl)).await?;
+    let grants = ctx.store.forget_ended(now.minus(KEEP_ENDED), &ctx.policy.session).await?;
+    tracing::debug!(clients, grants, "forgot what is over");
+    Ok(())
+}

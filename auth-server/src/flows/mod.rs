@@ -1,0 +1,81 @@
+//! The shell: each function loads, asks `domain`, applies. No HTTP types, no SQL.
+
+// pub mod admin;
+pub mod authorize;
+pub mod clients;
+pub mod housekeeping;
+pub mod login;
+pub mod register;
+pub mod revoke;
+pub mod setup;
+pub mod token;
+pub mod userinfo;
+
+use std::sync::Arc;
+
+use doorward_shared::{
+    error::{ErrorCode, OAuthError},
+    jose::jws::SigningError,
+    secret::Entropy,
+    time::{Clock, Timestamp},
+};
+
+use crate::{
+    domain::policy::Policy,
+    ephemeral::Ephemeral,
+    keys::{KeyRing, Tags},
+    password::Passwords,
+    store::{Store, StoreError},
+};
+
+/// Everything that a flow may use.
+pub struct Context {
+    /// What must survive.
+    pub store: Arc<dyn Store>,
+    /// What may be lost.
+    pub ephemeral: Ephemeral,
+    /// Signing keys.
+    pub keys: KeyRing,
+    /// Tags that prove that a browser signed in to an account before.
+    pub devices: Tags,
+    /// Password hashing.
+    pub passwords: Passwords,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The rules in force.
+    pub policy: Arc<Policy>,
+}
+
+impl Context {
+    /// The time now. A flow asks once.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Context")
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                Self::new(ErrorCode::TemporarilyUnavailable, "the server cannot reach its database; try again soon")
+            }
+            StoreError::Row { .. } | StoreError::Unusable(_) => {
+                Self::new(ErrorCode::ServerError, "the server made an error; its log has the reason")
+            }
+        }
+        .because(error)
+    }
+}
+
+/// A signature that could not be made is the server's fault.
+fn signing(error: SigningError) -> OAuthError {
+    OAuthError::new(ErrorCode::ServerError, "the server could not sign; its log has the reason").because(error)
+}

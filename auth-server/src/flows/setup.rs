@@ -1,0 +1,90 @@
+//! The first administrator: a one-time link instead of a default password.
+
+use doorward_shared::secret::{Secret, SetupLink};
+
+use super::{
+    Context,
+    login::{self, Opened},
+};
+use crate::{
+    domain::{
+        email::{Email, EmailSyntax},
+        ids::{OrganizationId, UserId},
+        user::{PasswordError, User, check_new_password},
+    },
+    password::Busy,
+    store::{Applied, StoreError},
+};
+
+/// What somebody typed into the setup form.
+#[derive(Debug)]
+pub struct FirstAdministrator<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// What to call them.
+    pub name: Option<&'a str>,
+    /// The password.
+    pub password: login::Password<'a>,
+}
+
+/// Why there is no administrator yet.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSetUp {
+    /// The link is wrong, used, or was replaced at a later start.
+    #[error("the setup link is not valid any more")]
+    Link,
+    /// The address.
+    #[error(transparent)]
+    Email(#[from] EmailSyntax),
+    /// The password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Too many sign-ins at once.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes a new link while there is no administrator; older ones are worth nothing from then on.
+pub async fn offer(ctx: &Context) -> Result<Option<Secret<SetupLink>>, StoreError> {
+    let link = Secret::<SetupLink>::generate(ctx.entropy.as_ref());
+    let applied = ctx.store.put_setup_link(&link.hash(), ctx.now()).await?;
+    Ok((applied == Applied::Done).then_some(link))
+}
+
+/// True when the link could be used now.
+pub async fn is_live(ctx: &Context, link: &str) -> Result<bool, StoreError> {
+    match Secret::<SetupLink>::parse(link) {
+        Some(link) => ctx.store.setup_link_is_live(&link.hash()).await,
+        None => Ok(false),
+    }
+}
+
+/// Spends the link, makes the administrator and signs them in.
+pub async fn complete(ctx: &Context, link: &str, first: &FirstAdministrator<'_>) -> Result<Opened, NotSetUp> {
+    let link = Secret::<SetupLink>::parse(link).ok_or(NotSetUp::Link)?;
+    let email = Email::parse(first.email)?;
+    check_new_password(first.password.0)?;
+    if !ctx.store.setup_link_is_live(&link.hash()).await? {
+        return Err(NotSetUp::Link);
+    }
+    let now = ctx.now();
+    let entropy = ctx.entropy.as_ref();
+    let admin = User {
+        id: UserId::generate(now, entropy),
+        email,
+        name: first.name.map(String::from),
+        organization: OrganizationId::generate(now, entropy),
+        groups: Vec::new(),
+        password: ctx.passwords.hash(first.password.0.to_owned(), entropy).await?,
+        admin_since: Some(now),
+        created_at: now,
+        disabled_at: None,
+    };
+    match ctx.store.use_setup_link(&link.hash(), &admin).await? {
+        Applied::Done => Ok(login::open(ctx, &admin.id, now).await?),
+        Applied::Lost => Err(NotSetUp::Link),
+    }
+}

@@ -1,0 +1,55 @@
+//! `grant_type=authorization_code` (RFC 6749 §4.1.3).
+
+use doorward_shared::{
+    error::OAuthError,
+    secret::{AuthorizationCode, RefreshToken, Secret},
+    token::{CodeExchange, TokenResponse},
+};
+
+use super::sign;
+use crate::{
+    domain::{
+        client_auth::AuthenticatedClient,
+        code::{self, Verdict},
+        token::Subject,
+    },
+    flows::Context,
+    store::Applied,
+};
+
+/// Redeems a code.
+pub(super) async fn redeem(
+    ctx: &Context,
+    who: &AuthenticatedClient<'_>,
+    asked: &CodeExchange,
+) -> Result<TokenResponse, OAuthError> {
+    let now = ctx.now();
+    let secret = Secret::<AuthorizationCode>::parse(&asked.code).ok_or_else(|| code::refused("malformed"))?;
+    let fresh = Secret::<RefreshToken>::generate(ctx.entropy.as_ref());
+    // The second turn comes only after a lost race, and then sees a spent code.
+    for _ in 0..2 {
+        let stored = ctx.store.code(&secret.hash()).await?.ok_or_else(|| code::refused("unknown"))?;
+        let resource = ctx.store.resource(&stored.grant.resource).await?;
+        match code::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
+            Verdict::Redeem(redemption) => {
+                let Some(resource) = &resource else { return Err(code::refused("the resource is gone")) };
+                let subject = Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
+                let signed = sign(ctx, &subject, None, stored.nonce.as_deref(), now)?;
+                if ctx.store.redeem(&redemption).await? == Applied::Done {
+                    return Ok(signed.with(redemption.refresh_token().map(|_| &fresh)));
+                }
+            }
+            Verdict::Replay(revocation) => {
+                // Lost: another replay ended it a moment earlier.
+                let _ended = ctx.store.end_grant(&revocation).await?;
+                return Err(code::refused(revocation.reason().as_str()));
+            }
+            Verdict::WrongVerifier(failed) => {
+                ctx.store.count_failed_try(&failed).await?;
+                return Err(code::refused("wrong verifier"));
+            }
+            Verdict::Refuse(error) => return Err(error),
+        }
+    }
+    Err(code::refused("lost the race twice"))
+}

@@ -1,0 +1,99 @@
+//! The token endpoint (RFC 6749 §3.2). What every grant needs happens here, before the match: no grant can forget it.
+
+pub mod authenticate;
+mod authorization_code;
+mod refresh_token;
+
+use doorward_shared::{
+    error::{ErrorCode, OAuthError},
+    form::Form,
+    scope::Scope,
+    secret::{RefreshToken, Secret},
+    token::{PresentedClient, TokenRequest, TokenResponse},
+};
+
+use super::{Context, signing};
+use crate::{
+    domain::token::Subject,
+    ephemeral::TOKEN_FAILURES,
+};
+
+/// Answers a token request from this network.
+pub async fn exchange(
+    ctx: &Context,
+    form: &Form,
+    presented: &PresentedClient,
+    network: &str,
+) -> Result<TokenResponse, OAuthError> {
+    if ctx.ephemeral.count(&TOKEN_FAILURES, network) >= ctx.policy.limits.token_failures {
+        return Err(OAuthError::new(ErrorCode::SlowDown, "too many failed token requests; wait a minute"));
+    }
+    let answer = dispatch(ctx, form, presented).await;
+    if answer.as_ref().is_err_and(|error| is_a_guess(error.code())) {
+        ctx.ephemeral.bump(&TOKEN_FAILURES, network);
+    }
+    answer
+}
+
+async fn dispatch(ctx: &Context, form: &Form, presented: &PresentedClient) -> Result<TokenResponse, OAuthError> {
+    let client = authenticate::load(ctx, presented).await?;
+    let who = authenticate::prove(&client, presented)?;
+    let request = TokenRequest::parse(form)?;
+    who.may_use(request.grant_type())?;
+    match &request {
+        TokenRequest::AuthorizationCode(asked) => authorization_code::redeem(ctx, &who, asked).await,
+        TokenRequest::RefreshToken(asked) => refresh_token::refresh(ctx, &who, asked).await,
+    }
+}
+
+/// What somebody who tries out codes, tokens or secrets would be answered.
+const fn is_a_guess(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::InvalidClient | ErrorCode::InvalidGrant | ErrorCode::RefreshReplayed)
+}
+
+/// A token answer, signed and not yet sent.
+struct Signed {
+    access_token: String,
+    expires_in: i64,
+    scope: Scope,
+    id_token: Option<String>,
+}
+
+/// Signs what a verdict allows. Signing comes before the write: if it fails nothing was spent, and if the write is lost
+/// the signed token is dropped.
+fn sign(
+    ctx: &Context,
+    subject: &Subject<'_>,
+    narrowed_to: Option<&Scope>,
+    nonce: Option<&str>,
+    now: doorward_shared::time::Timestamp,
+) -> Result<Signed, OAuthError> {
+    use doorward_shared::jose::{access_token, id_token};
+    let scope = subject.scope(narrowed_to);
+    let claims = subject.access_token(&scope, new_jti(ctx), &ctx.policy, now);
+    let access_token = ctx.keys.sign(access_token::TYPE, &claims).map_err(signing)?;
+    let id_token = subject
+        .id_token(&scope, nonce, &access_token, &ctx.policy, now)
+        .map(|claims| ctx.keys.sign(id_token::TYPE, &claims).map_err(signing))
+        .transpose()?;
+    Ok(Signed { access_token, expires_in: claims.exp.since(now).get(), scope, id_token })
+}
+
+impl Signed {
+    fn with(self, refresh_token: Option<&Secret<RefreshToken>>) -> TokenResponse {
+        TokenResponse {
+            access_token: self.access_token,
+            token_type: "Bearer",
+            expires_in: self.expires_in,
+            refresh_token: refresh_token.map(|token| token.expose().to_owned()),
+            scope: self.scope,
+            id_token: self.id_token,
+        }
+    }
+}
+
+fn new_jti(ctx: &Context) -> String {
+    let mut random = [0_u8; 16];
+    ctx.entropy.fill(&mut random);
+    random.iter().fold(String::with_capacity(32), |text, byte| text + &format!("{byte:02x}"))
+}

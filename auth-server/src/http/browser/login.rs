@@ -1,0 +1,149 @@
+//! The sign-in page, and signing out.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+use doorward_shared::form::Form;
+
+use super::{forged, render_next, render_stop, see_other, store_trouble, unreadable};
+use crate::{
+    flows::{
+        authorize::{self, Next, Visitor},
+        login::{Attempt, NotSignedIn, Password, sign_in, signed_in},
+    },
+    http::{
+        Data, Site,
+        cookies::{self, Browser, Which},
+        csrf,
+        endpoints::{Name, path},
+        extract::PageForm,
+        pages::{self, LoginPage},
+    },
+};
+
+const PURPOSE: &str = "login";
+
+/// Shows the form.
+pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpResponse {
+    let policy = &site.context.policy;
+    let query = Form::parse(request.query_string()).unwrap_or_default();
+    let waiting = query.one("request").ok().flatten();
+    let session = cookies::read(&request, &policy.issuer, Which::Session);
+    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
+    let mut hint = None;
+    let mut wanted_by = None;
+    if let Some(id) = waiting {
+        let visitor = Visitor { browser: &browser.secret, session: session.as_deref() };
+        match authorize::resume(&site.context, id, visitor).await {
+            Ok(Next::Login(_, request)) => {
+                hint = request.login_hint().map(String::from);
+                wanted_by = Some(request.resource().name.clone());
+            }
+            Ok(next) => return render_next(&site, next),
+            Err(stopped) => return render_stop(&site, &stopped),
+        }
+    } else {
+        match signed_in(&site.context, session.as_deref()).await {
+            Ok(Some(_)) => return see_other(&path(policy, Name::Home)),
+            Ok(None) => {}
+            Err(error) => return store_trouble(&site, &error),
+        }
+    }
+    let page = LoginPage {
+        request: waiting.unwrap_or_default(),
+        email: hint.as_deref().unwrap_or_default(),
+        wanted_by: wanted_by.as_deref(),
+        problem: None,
+    };
+    let mut response = show(&site, &browser, &page, StatusCode::OK);
+    if session.is_some() {
+        // Whatever session the browser still names is over; it should forget it.
+        let _added = response.add_cookie(&cookies::gone(&policy.issuer, Which::Session));
+    }
+    response
+}
+
+/// Checks the answer.
+pub(in crate::http) async fn post(site: Data, request: HttpRequest, PageForm(form): PageForm) -> HttpResponse {
+    let form = match form {
+        Ok(form) => form,
+        Err(error) => return unreadable(&site, &error),
+    };
+    let policy = &site.context.policy;
+    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
+    let field = |name| form.one(name).ok().flatten().unwrap_or_default();
+    let waiting = field("request");
+    if !csrf::holds(&site.forms, &request, &policy.issuer, &browser.secret, &[PURPOSE, waiting], &form) {
+        return forged(&site);
+    }
+    let device = cookies::read(&request, &policy.issuer, Which::Device);
+    let network = site.proxies.network_of(&request);
+    let attempt = Attempt {
+        email: field("email"),
+        password: Password(field("password")),
+        network: &network,
+        device: device.as_deref(),
+    };
+    let opened = match sign_in(&site.context, &attempt).await {
+        Ok(opened) => opened,
+        Err(NotSignedIn::Store(error)) => return store_trouble(&site, &error),
+        Err(refused) => return show_again(&site, &browser, waiting, field("email"), &refused),
+    };
+    let mut response = if waiting.is_empty() {
+        see_other(&path(policy, Name::Home))
+    } else {
+        match authorize::note_sign_in(&site.context, waiting, &browser.secret, &opened.cookie.hash()) {
+            Ok(id) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
+            Err(stopped) => render_stop(&site, &stopped),
+        }
+    };
+    let _added = response.add_cookie(&cookies::session(policy, &opened.cookie));
+    let _added = response.add_cookie(&cookies::device(policy, opened.device));
+    response
+}
+
+fn show_again(site: &Site, browser: &Browser, waiting: &str, email: &str, refused: &NotSignedIn) -> HttpResponse {
+    let (status, problem) = match refused {
+        NotSignedIn::Wait(wait) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            format!("Too many wrong tries. Wait {} seconds, then try again.", wait.get()),
+        ),
+        NotSignedIn::Busy(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Too many people are signing in at this moment. Try again.".to_owned())
+        }
+        NotSignedIn::Wrong | NotSignedIn::Store(_) => {
+            (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong. Try again.".to_owned())
+        }
+    };
+    let page = LoginPage { request: waiting, email, wanted_by: None, problem: Some(&problem) };
+    show(site, browser, &page, status)
+}
+
+fn show(site: &Site, browser: &Browser, page: &LoginPage<'_>, status: StatusCode) -> HttpResponse {
+    let tag = csrf::tag(&site.forms, &browser.secret, &[PURPOSE, page.request]);
+    let mut response = pages::login(site, page, &tag, status);
+    if let Some(cookie) = &browser.fresh {
+        let _added = response.add_cookie(cookie);
+    }
+    response
+}
+
+/// Ends the session. The browser gets a new identity, so that nothing that waited in the old one can be gone on with.
+pub(in crate::http) async fn sign_out(site: Data, request: HttpRequest, PageForm(form): PageForm) -> HttpResponse {
+    let form = match form {
+        Ok(form) => form,
+        Err(error) => return unreadable(&site, &error),
+    };
+    let policy = &site.context.policy;
+    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
+    if !csrf::holds(&site.forms, &request, &policy.issuer, &browser.secret, &["logout"], &form) {
+        return forged(&site);
+    }
+    let session = cookies::read(&request, &policy.issuer, Which::Session);
+    if let Err(error) = crate::flows::login::sign_out(&site.context, session.as_deref()).await {
+        return store_trouble(&site, &error);
+    }
+    let mut response = pages::done(&site, "Signed out", "You can close this page.");
+    for which in [Which::Session, Which::Browser] {
+        let _added = response.add_cookie(&cookies::gone(&policy.issuer, which));
+    }
+    response
+}

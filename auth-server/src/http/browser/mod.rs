@@ -1,0 +1,126 @@
+//! The pages that people see: plain HTML forms that POST, working without scripts.
+
+pub(super) mod consent;
+pub(super) mod home;
+pub(super) mod login;
+pub(super) mod setup;
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+};
+
+use super::{
+    Site,
+    endpoints::{Name, path},
+    headers::Facts,
+    pages::{Problem, problem},
+};
+use crate::{
+    domain::authorize::PageError,
+    flows::authorize::{Next, Outcome, Stopped},
+    store::StoreError,
+};
+
+/// A redirect after which the browser always uses GET (RFC 9700 §4.12).
+pub(super) fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}
+
+/// Sends the visitor to the next step.
+pub(super) fn render_next(site: &Site, next: Next) -> HttpResponse {
+    let policy = &site.context.policy;
+    match next {
+        Next::Login(id, _) => see_other(&format!("{}?request={id}", path(policy, Name::Login))),
+        Next::Consent(id, _) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
+        Next::Client(outcome) => {
+            let facts = Facts { client_id: outcome.client_id().map(ToString::to_string), grant_type: None };
+            let location = match &outcome {
+                Outcome::Code { location, .. } => location.clone(),
+                Outcome::Error(error) => error.location(&policy.issuer),
+            };
+            let mut response = see_other(&location);
+            response.extensions_mut().insert(facts);
+            response
+        }
+    }
+}
+
+/// Tells the visitor why it goes no further.
+pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
+    let start_again = "Go back to the application and start the sign-in again.";
+    let (status, code, what, next) = match stopped {
+        Stopped::Page(error @ PageError::Unreadable(_)) => {
+            (StatusCode::BAD_REQUEST, "invalid_request", error.to_string(), "Tell the developer of the application what is written here.")
+        }
+        Stopped::Page(error @ PageError::UnknownClient) => (
+            StatusCode::BAD_REQUEST,
+            "unknown_client",
+            error.to_string(),
+            "Remove the server from the application and add it again, so that the application registers anew.",
+        ),
+        Stopped::Page(error @ PageError::RedirectUri) => (
+            StatusCode::BAD_REQUEST,
+            "invalid_redirect_uri",
+            error.to_string(),
+            "Nothing was sent there. Remove the server from the application and add it again; if a link brought you here, close this page.",
+        ),
+        Stopped::Gone => (
+            StatusCode::BAD_REQUEST,
+            "request_gone",
+            "this sign-in was already answered, or waited for too long".to_owned(),
+            start_again,
+        ),
+        Stopped::OtherBrowser => (
+            StatusCode::FORBIDDEN,
+            "other_browser",
+            "this sign-in was begun in another browser".to_owned(),
+            "Go on in the browser in which it began. If somebody sent you this link, close the page.",
+        ),
+        Stopped::Tampered(tampered) => (StatusCode::BAD_REQUEST, "invalid_request", tampered.to_string(), start_again),
+        Stopped::Store(error) => return store_trouble(site, error),
+    };
+    problem(site, &Problem { status, code, what: &what, next, reason: None })
+}
+
+/// The database does not answer.
+pub(super) fn store_trouble(site: &Site, error: &StoreError) -> HttpResponse {
+    problem(
+        site,
+        &Problem {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "temporarily_unavailable",
+            what: "the server cannot reach its database",
+            next: "Wait a moment and load the page again.",
+            reason: Some(error.to_string()),
+        },
+    )
+}
+
+/// The form did not come from a page that this server showed to this browser.
+pub(super) fn forged(site: &Site) -> HttpResponse {
+    problem(
+        site,
+        &Problem {
+            status: StatusCode::FORBIDDEN,
+            code: "csrf",
+            what: "this form was not sent from a page of this server in this browser",
+            next: "Load the page again and repeat your answer. Cookies must be allowed for this site.",
+            reason: None,
+        },
+    )
+}
+
+/// The form cannot be read.
+pub(super) fn unreadable(site: &Site, error: &super::extract::BodyError) -> HttpResponse {
+    problem(
+        site,
+        &Problem {
+            status: error.status,
+            code: "invalid_request",
+            what: &error.text,
+            next: "Load the page again and repeat your answer.",
+            reason: None,
+        },
+    )
+}

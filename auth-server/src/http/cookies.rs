@@ -1,0 +1,91 @@
+//! Cookies. On https they have the `__Host-` prefix; on a loopback issuer, which is plain http, they cannot, and browsers
+//! share them between all ports of the machine.
+
+use actix_web::{
+    HttpRequest,
+    cookie::{Cookie, SameSite, time::Duration},
+};
+use doorward_shared::{
+    issuer::Issuer,
+    secret::{BrowserCookie, Entropy, Secret, SessionCookie},
+};
+
+use crate::domain::policy::Policy;
+
+/// Which cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The signed-in session.
+    Session,
+    /// The browser that waiting requests belong to.
+    Browser,
+    /// A browser that signed in to an account before.
+    Device,
+}
+
+impl Which {
+    fn name(self, issuer: &Issuer) -> String {
+        let plain = match self {
+            Self::Session => "doorward-session",
+            Self::Browser => "doorward-browser",
+            Self::Device => "doorward-device",
+        };
+        let prefix = if issuer.is_https() { "__Host-" } else { "" };
+        format!("{prefix}{plain}")
+    }
+}
+
+/// The value of a cookie. Two of one name are two stories, and neither is believed.
+pub(super) fn read(request: &HttpRequest, issuer: &Issuer, which: Which) -> Option<String> {
+    let name = which.name(issuer);
+    let cookies = request.cookies().ok()?;
+    let mut values = cookies.iter().filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
+    let first = values.next();
+    if values.next().is_some() { None } else { first }
+}
+
+fn bake(issuer: &Issuer, which: Which, value: String, life: Option<Duration>) -> Cookie<'static> {
+    let mut cookie = Cookie::build(which.name(issuer), value)
+        .path("/")
+        .http_only(true)
+        .secure(issuer.is_https())
+        .same_site(SameSite::Lax)
+        .finish();
+    cookie.set_max_age(life);
+    cookie
+}
+
+/// The cookie of a new session.
+pub(super) fn session(policy: &Policy, secret: &Secret<SessionCookie>) -> Cookie<'static> {
+    let life = Duration::seconds(policy.session.absolute.get());
+    bake(&policy.issuer, Which::Session, secret.expose().to_owned(), Some(life))
+}
+
+/// The cookie that marks a browser as known to an account.
+pub(super) fn device(policy: &Policy, tag: String) -> Cookie<'static> {
+    bake(&policy.issuer, Which::Device, tag, Some(Duration::days(365)))
+}
+
+/// An answer that takes a cookie away.
+pub(super) fn gone(issuer: &Issuer, which: Which) -> Cookie<'static> {
+    bake(issuer, which, String::new(), Some(Duration::ZERO))
+}
+
+/// The browser's cookie, and the header that sets it when the browser has none yet.
+pub(super) struct Browser {
+    pub(super) secret: Secret<BrowserCookie>,
+    pub(super) fresh: Option<Cookie<'static>>,
+}
+
+/// Finds the browser's cookie or makes one. A cookie that is there is kept, so that several tabs work side by side.
+pub(super) fn browser(request: &HttpRequest, issuer: &Issuer, entropy: &dyn Entropy) -> Browser {
+    let known = read(request, issuer, Which::Browser).and_then(|text| Secret::<BrowserCookie>::parse(&text));
+    match known {
+        Some(secret) => Browser { secret, fresh: None },
+        None => {
+            let secret = Secret::<BrowserCookie>::generate(entropy);
+            let fresh = bake(issuer, Which::Browser, secret.expose().to_owned(), None);
+            Browser { secret, fresh: Some(fresh) }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Forms are accepted only from pages that this server showed to this browser.
+//!
+//! Two independent checks: the browser's own word about where the request comes from, and a tag in the form that is bound
+//! to the browser's cookie and to the form's purpose. The pages send no referrer, for which browsers print `Origin: null`
+//! even on our own forms; `Sec-Fetch-Site`, which no page can forge, decides where it is sent.
+
+use actix_web::{HttpRequest, http::header};
+use doorward_shared::{form::Form, issuer::Issuer, secret::{BrowserCookie, Secret}};
+
+use super::extract::one;
+use crate::keys::Tags;
+
+/// The name of the hidden field.
+pub(super) const FIELD: &str = "csrf";
+
+/// The tag for a form of this purpose.
+pub(super) fn tag(forms: &Tags, browser: &Secret<BrowserCookie>, purpose: &[&str]) -> String {
+    forms.tag(&[&[browser.expose()], purpose].concat())
+}
+
+/// True when the form comes from a page that was shown to this browser for this purpose.
+pub(super) fn holds(
+    forms: &Tags,
+    request: &HttpRequest,
+    issuer: &Issuer,
+    browser: &Secret<BrowserCookie>,
+    purpose: &[&str],
+    form: &Form,
+) -> bool {
+    let tagged = form.one(FIELD).ok().flatten();
+    tagged.is_some_and(|tag| forms.check(&[&[browser.expose()], purpose].concat(), tag)) && same_origin(request, issuer)
+}
+
+fn same_origin(request: &HttpRequest, issuer: &Issuer) -> bool {
+    let headers = request.headers();
+    match one(headers, &header::HeaderName::from_static("sec-fetch-site")) {
+        Ok(Some(site)) => site == "same-origin",
+        Err(_) => false,
+        Ok(None) => match one(headers, &header::ORIGIN) {
+            Ok(Some(origin)) => origin == issuer.origin(),
+            Err(_) => false,
+            // Neither header: no browser of today. The tag alone has to do.
+            Ok(None) => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn accepted(headers: &[(&str, &str)]) -> bool {
+        let mut request = TestRequest::post();
+        for header in headers {
+            request = request.append_header(*header);
+        }
+        same_origin(&request.to_http_request(), &Issuer::parse("https://as.test/t1").unwrap())
+    }
+
+    #[test]
+    fn only_our_own_pages_may_post() {
+        assert!(accepted(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        assert!(accepted(&[("origin", "https://as.test")]));
+        assert!(accepted(&[]));
+        for site in ["cross-site", "same-site", "none", ""] {
+            assert!(!accepted(&[("sec-fetch-site", site), ("origin", "https://as.test")]), "{site}");
+        }
+        for origin in ["null", "https://as.test.evil.test", "http://as.test", "https://as.test/t1"] {
+            assert!(!accepted(&[("origin", origin)]), "{origin}");
+        }
+        assert!(!accepted(&[("origin", "https://as.test"), ("origin", "https://evil.test")]));
+    }
+}

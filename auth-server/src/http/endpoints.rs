@@ -1,0 +1,147 @@
+//! The one table of endpoints: routes, metadata, CORS and caching all come from it, so they cannot drift apart.
+
+use crate::domain::policy::Policy;
+
+/// What an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// RFC 6749 §3.1.
+    Authorize,
+    /// RFC 6749 §3.2.
+    Token,
+    /// RFC 7009.
+    Revoke,
+    /// RFC 7591.
+    Register,
+    /// OpenID Connect Core §5.3.
+    Userinfo,
+    /// RFC 7517.
+    Jwks,
+    /// RFC 8414, OpenID Connect Discovery.
+    Metadata,
+    /// The sign-in page.
+    Login,
+    /// Signing out.
+    Logout,
+    /// The consent page.
+    Consent,
+    /// The page that makes the first administrator.
+    Setup,
+    /// The front page.
+    Home,
+    /// The stylesheet.
+    Stylesheet,
+    /// Alive.
+    Healthz,
+    /// Serving.
+    Readyz,
+}
+
+/// Whether pages of other origins may read the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cors {
+    /// Any origin, never with credentials.
+    Open,
+    /// None.
+    None,
+}
+
+/// Whether the answer may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Never: it holds a secret, or is one person's.
+    NoStore,
+    /// For five minutes.
+    Minutes,
+    /// For a year: the address changes with the content.
+    Forever,
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// What it is.
+    pub name: Name,
+    /// Where it is; the first path is the advertised one, the others are aliases.
+    pub paths: Vec<String>,
+    /// Who may read it.
+    pub cors: Cors,
+    /// Who may keep it.
+    pub cache: Cache,
+}
+
+impl Endpoint {
+    /// The methods it answers.
+    pub const fn allow(&self) -> &'static str {
+        match self.name {
+            Name::Authorize | Name::Home | Name::Stylesheet => "GET",
+            Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
+            Name::Userinfo => "GET, POST, OPTIONS",
+            Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
+            Name::Login | Name::Consent | Name::Setup => "GET, POST",
+            Name::Logout => "POST",
+            Name::Healthz | Name::Readyz => "GET, HEAD",
+        }
+    }
+}
+
+/// The path of the stylesheet; its query changes with its content.
+pub const STYLESHEET: &str = "/assets/doorward.css";
+
+const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
+    (Name::Authorize, &["/oauth2/authorize", "/oauth/authorize", "/authorize"], Cors::None, Cache::NoStore),
+    (Name::Token, &["/oauth2/token", "/oauth/token", "/token"], Cors::Open, Cache::NoStore),
+    (Name::Revoke, &["/oauth2/revoke", "/oauth/revoke", "/revoke"], Cors::Open, Cache::NoStore),
+    (Name::Register, &["/oauth/clients/register", "/oauth/register", "/register"], Cors::Open, Cache::NoStore),
+    (Name::Userinfo, &["/oauth2/userinfo", "/oauth/userinfo", "/userinfo"], Cors::Open, Cache::NoStore),
+    (Name::Jwks, &["/.well-known/jwks.json"], Cors::Open, Cache::Minutes),
+    (Name::Login, &["/login"], Cors::None, Cache::NoStore),
+    (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
+    (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),
+    (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
+    (Name::Home, &["/"], Cors::None, Cache::NoStore),
+    (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
+];
+
+/// The table for this issuer. An issuer with a path has everything below it; the well-known documents stand where RFC 8414
+/// and OpenID Connect Discovery look for them, and the signs of life stand at the root.
+pub fn table(policy: &Policy) -> Vec<Endpoint> {
+    let base = policy.issuer.path();
+    let open = |name: &Name| *name != Name::Register || policy.registration.enabled;
+    let mut table: Vec<_> = ROWS
+        .iter()
+        .filter(|(name, ..)| open(name))
+        .map(|(name, paths, cors, cache)| Endpoint {
+            name: *name,
+            paths: paths.iter().map(|path| below(base, path)).collect(),
+            cors: *cors,
+            cache: *cache,
+        })
+        .collect();
+    let origin = policy.issuer.origin().len();
+    table.push(Endpoint {
+        name: Name::Metadata,
+        paths: policy.issuer.metadata_urls().iter().map(|url| url[origin..].to_owned()).collect(),
+        cors: Cors::Open,
+        cache: Cache::Minutes,
+    });
+    for (name, path) in [(Name::Healthz, "/healthz"), (Name::Readyz, "/readyz")] {
+        table.push(Endpoint { name, paths: vec![path.to_owned()], cors: Cors::None, cache: Cache::NoStore });
+    }
+    table
+}
+
+/// The advertised address of an endpoint.
+pub fn url(policy: &Policy, wanted: Name) -> String {
+    let row = ROWS.iter().find(|(name, ..)| *name == wanted);
+    row.map(|(_, paths, ..)| policy.issuer.url(paths[0])).unwrap_or_default()
+}
+
+/// The path of a page, for links and forms.
+pub fn path(policy: &Policy, wanted: Name) -> String {
+    url(policy, wanted)[policy.issuer.origin().len()..].to_owned()
+}
+
+fn below(base: &str, path: &str) -> String {
+    if path == "/" && !base.is_empty() { base.to_owned() } else { format!("{base}{path}") }
+}

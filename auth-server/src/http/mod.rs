@@ -1,0 +1,104 @@
+//! How Doorward speaks: actix-web, and only here. A handler parses, calls one flow, renders.
+
+mod browser;
+mod cookies;
+mod csrf;
+pub mod endpoints;
+mod error;
+mod extract;
+pub mod headers;
+mod health;
+pub mod network;
+mod oauth;
+mod pages;
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpResponse, Resource,
+    http::{Method, header},
+    web,
+};
+
+use self::{
+    endpoints::{Cors, Endpoint, Name},
+    error::JsonError,
+    headers::preflight,
+};
+use crate::{flows::Context, keys::Tags};
+use doorward_shared::error::{ErrorCode, OAuthError};
+
+/// What every handler can reach.
+#[derive(Debug)]
+pub struct Site {
+    /// The flows' context.
+    pub context: Context,
+    /// Tags that prove that a form was shown to this browser.
+    pub forms: Tags,
+    /// Documents that are the same for everybody, ready to send.
+    pub documents: oauth::well_known::Documents,
+    /// Whose word about the visitor's address is believed.
+    pub proxies: network::TrustedProxies,
+}
+
+/// The handle under which handlers find the site.
+pub type Data = web::Data<Site>;
+
+impl Site {
+    /// Prepares everything that does not change while the server runs.
+    pub fn new(context: Context, forms: Tags, proxies: network::TrustedProxies) -> Self {
+        let documents = oauth::well_known::Documents::new(&context.policy, &context.keys);
+        Self { context, forms, documents, proxies }
+    }
+}
+
+/// Mounts the endpoint table.
+pub fn configure(site: &Arc<Site>, config: &mut web::ServiceConfig) {
+    config.app_data(web::Data::from(Arc::clone(site)));
+    for endpoint in endpoints::table(&site.context.policy) {
+        for path in &endpoint.paths {
+            config.service(mount(&endpoint, path));
+        }
+    }
+    config.default_service(web::to(nothing_here));
+}
+
+fn mount(endpoint: &Endpoint, path: &str) -> Resource {
+    let resource = web::resource(path);
+    let resource = match endpoint.name {
+        Name::Authorize => resource.route(web::get().to(oauth::authorize::get)),
+        Name::Token => resource.route(web::post().to(oauth::token::post)),
+        Name::Revoke => resource.route(web::post().to(oauth::revoke::post)),
+        Name::Register => resource.route(web::post().to(oauth::register::post)),
+        Name::Userinfo => {
+            resource.route(web::get().to(oauth::userinfo::answer)).route(web::post().to(oauth::userinfo::answer))
+        }
+        Name::Jwks => resource.route(web::get().to(oauth::well_known::jwks)).route(web::head().to(oauth::well_known::jwks)),
+        Name::Metadata => {
+            resource.route(web::get().to(oauth::well_known::metadata)).route(web::head().to(oauth::well_known::metadata))
+        }
+        Name::Login => resource.route(web::get().to(browser::login::get)).route(web::post().to(browser::login::post)),
+        Name::Logout => resource.route(web::post().to(browser::login::sign_out)),
+        Name::Consent => resource.route(web::get().to(browser::consent::get)).route(web::post().to(browser::consent::post)),
+        Name::Setup => resource.route(web::get().to(browser::setup::get)).route(web::post().to(browser::setup::post)),
+        Name::Home => resource.route(web::get().to(browser::home::get)),
+        Name::Stylesheet => resource.route(web::get().to(pages::stylesheet)),
+        Name::Healthz => resource.route(web::get().to(health::healthz)).route(web::head().to(health::healthz)),
+        Name::Readyz => resource.route(web::get().to(health::readyz)).route(web::head().to(health::readyz)),
+    };
+    let allow = endpoint.allow();
+    let resource = match endpoint.cors {
+        Cors::Open => resource.route(web::method(Method::OPTIONS).to(preflight)),
+        Cors::None => resource,
+    };
+    resource.default_service(web::to(move || wrong_method(allow)))
+}
+
+async fn wrong_method(allow: &'static str) -> HttpResponse {
+    let error = OAuthError::new(ErrorCode::InvalidRequest, format!("this address answers {allow} only"));
+    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).json(error.body())
+}
+
+async fn nothing_here() -> JsonError {
+    JsonError::from(OAuthError::new(ErrorCode::NotFound, "there is nothing at this address"))
+}

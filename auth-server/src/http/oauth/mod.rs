@@ -1,0 +1,8 @@
+//! The endpoints that machines call.
+
+pub(super) mod authorize;
+pub(super) mod register;
+pub(super) mod revoke;
+pub(super) mod token;
+pub(super) mod userinfo;
+pub(super) mod well_known;

@@ -1,0 +1,106 @@
+//! Discovery (RFC 8414, OpenID Connect Discovery) and keys (RFC 7517): built once, served as bytes.
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Bytes};
+use doorward_shared::{
+    metadata::authorization_server::AuthorizationServerMetadata,
+    permission::OIDC_SCOPES,
+    pkce,
+    token::{AuthMethod, GrantType},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    domain::policy::Policy,
+    http::{
+        Data,
+        endpoints::{Name, url},
+    },
+    keys::KeyRing,
+};
+
+/// The documents of this issuer.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    metadata: Document,
+    jwks: Document,
+}
+
+#[derive(Clone, Debug)]
+struct Document {
+    bytes: Bytes,
+    etag: String,
+}
+
+impl Document {
+    fn new(document: &impl Serialize) -> Self {
+        // Plain data always serialises.
+        let bytes = serde_json::to_vec(document).unwrap_or_default();
+        let etag = Sha256::digest(&bytes)[..12].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self { bytes: bytes.into(), etag: format!("\"{etag}\"") }
+    }
+
+    fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == self.etag)) {
+            return HttpResponse::NotModified().insert_header((header::ETAG, self.etag.clone())).finish();
+        }
+        HttpResponse::Ok()
+            .insert_header((header::ETAG, self.etag.clone()))
+            .content_type("application/json")
+            .body(self.bytes.clone())
+    }
+}
+
+impl Documents {
+    /// Builds the documents.
+    pub fn new(policy: &Policy, keys: &KeyRing) -> Self {
+        Self { metadata: Document::new(&describe(policy, keys)), jwks: Document::new(keys.public()) }
+    }
+}
+
+/// The metadata document.
+pub(in crate::http) async fn metadata(site: Data, request: HttpRequest) -> HttpResponse {
+    site.documents.metadata.answer(&request)
+}
+
+/// The key set.
+pub(in crate::http) async fn jwks(site: Data, request: HttpRequest) -> HttpResponse {
+    site.documents.jwks.answer(&request)
+}
+
+/// Says what this server does, and nothing that it does not.
+fn describe(policy: &Policy, keys: &KeyRing) -> AuthorizationServerMetadata {
+    let texts = |texts: &[&str]| texts.iter().copied().map(String::from).collect::<Vec<_>>();
+    let methods = texts(&AuthMethod::ALL.map(AuthMethod::as_str));
+    AuthorizationServerMetadata {
+        issuer: policy.issuer.clone(),
+        authorization_endpoint: url(policy, Name::Authorize),
+        token_endpoint: url(policy, Name::Token),
+        jwks_uri: url(policy, Name::Jwks),
+        registration_endpoint: policy.registration.enabled.then(|| url(policy, Name::Register)),
+        revocation_endpoint: Some(url(policy, Name::Revoke)),
+        introspection_endpoint: None,
+        userinfo_endpoint: Some(url(policy, Name::Userinfo)),
+        scopes_supported: texts(&OIDC_SCOPES),
+        response_types_supported: texts(&["code"]),
+        response_modes_supported: texts(&["query"]),
+        grant_types_supported: texts(&GrantType::ALL.map(GrantType::as_str)),
+        subject_types_supported: texts(&["public"]),
+        id_token_signing_alg_values_supported: texts(&[keys.algorithm().as_str()]),
+        token_endpoint_auth_methods_supported: methods.clone(),
+        token_endpoint_auth_signing_alg_values_supported: Vec::new(),
+        revocation_endpoint_auth_methods_supported: methods,
+        introspection_endpoint_auth_methods_supported: Vec::new(),
+        code_challenge_methods_supported: texts(&[pkce::METHOD]),
+        authorization_response_iss_parameter_supported: true,
+        client_id_metadata_document_supported: false,
+        claims_supported: texts(&[
+            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "name", "email", "email_verified",
+        ]),
+        prompt_values_supported: texts(&["none", "login", "consent", "select_account"]),
+        request_parameter_supported: false,
+        request_uri_parameter_supported: false,
+        service_documentation: None,
+    }
+}

@@ -1,0 +1,273 @@
+//! The pages as templates. What is decided elsewhere is only put into words here.
+
+use actix_web::{HttpResponse, cookie::time::OffsetDateTime, http::StatusCode};
+use askama::Template;
+use doorward_shared::{
+    redirect_uri::{Target, target},
+    time::Timestamp,
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Site,
+    endpoints::{Name, STYLESHEET, path},
+    error::Trouble,
+};
+use crate::domain::{
+    authorize::Authenticated,
+    client::{TrustLabel, display_name, mixes_scripts},
+    consent::{Lifetime, lifetimes},
+    entitlement,
+    ids::RequestId,
+    resource::Resource,
+    user::User,
+};
+
+const CSS: &str = include_str!("../../templates/doorward.css");
+
+/// What every page needs.
+struct Frame {
+    stylesheet: String,
+    host: String,
+}
+
+/// The sign-in form.
+#[derive(Debug)]
+pub(super) struct LoginPage<'a> {
+    pub(super) request: &'a str,
+    pub(super) email: &'a str,
+    pub(super) wanted_by: Option<&'a str>,
+    pub(super) problem: Option<&'a str>,
+}
+
+/// The setup form.
+#[derive(Debug, Default)]
+pub(super) struct SetupPage<'a> {
+    pub(super) email: &'a str,
+    pub(super) name: &'a str,
+    pub(super) problem: Option<&'a str>,
+}
+
+/// An error page: what happened, why, and the next step.
+#[derive(Debug)]
+pub(super) struct Problem<'a> {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) what: &'a str,
+    pub(super) next: &'a str,
+    /// For the log only.
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginTemplate<'a> {
+    frame: Frame,
+    action: String,
+    csrf: &'a str,
+    page: &'a LoginPage<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct SetupTemplate<'a> {
+    frame: Frame,
+    action: &'a str,
+    csrf: &'a str,
+    page: &'a SetupPage<'a>,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorTemplate<'a> {
+    frame: Frame,
+    code: &'a str,
+    what: String,
+    next: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "done.html")]
+struct DoneTemplate<'a> {
+    frame: Frame,
+    title: &'a str,
+    text: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomeTemplate<'a> {
+    frame: Frame,
+    action: String,
+    csrf: &'a str,
+    user: &'a User,
+    resources: &'a [Resource],
+}
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentTemplate<'a> {
+    frame: Frame,
+    action: String,
+    sign_out: String,
+    csrf: &'a str,
+    sign_out_csrf: String,
+    request: &'a str,
+    shown: String,
+    client: String,
+    client_id: &'a str,
+    label: &'static str,
+    unverified: bool,
+    mixed: bool,
+    registered_on: String,
+    redirect_uri: &'a str,
+    target: TargetWords<'a>,
+    resource: &'a Resource,
+    tiers: Vec<TierRow<'a>>,
+    identity: Vec<&'static str>,
+    lifetimes: Vec<LifetimeRow>,
+    user: &'a User,
+}
+
+/// Where the answer goes, for the template's branches.
+enum TargetWords<'a> {
+    ThisComputer,
+    Site(&'a str),
+    App(&'a str),
+}
+
+struct TierRow<'a> {
+    id: &'a str,
+    title: &'a str,
+    sentence: &'a str,
+    tools: String,
+    irreversible: bool,
+}
+
+struct LifetimeRow {
+    choice: Lifetime,
+    selected: bool,
+}
+
+fn frame(site: &Site) -> Frame {
+    let policy = &site.context.policy;
+    let version = Sha256::digest(CSS)[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let host = policy.issuer.as_str();
+    Frame {
+        stylesheet: format!("{}{STYLESHEET}?v={version}", policy.issuer.path()),
+        host: host.split_once("://").map_or(host, |(_, host)| host).to_owned(),
+    }
+}
+
+fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
+    match template.render() {
+        Ok(text) => HttpResponse::build(status).content_type("text/html; charset=utf-8").body(text),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be drawn");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+pub(super) async fn stylesheet() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/css; charset=utf-8").body(CSS)
+}
+
+pub(super) fn login(site: &Site, page: &LoginPage<'_>, csrf: &str, status: StatusCode) -> HttpResponse {
+    let action = path(&site.context.policy, Name::Login);
+    html(status, &LoginTemplate { frame: frame(site), action, csrf, page })
+}
+
+pub(super) fn setup(site: &Site, action: &str, page: &SetupPage<'_>, csrf: &str, status: StatusCode) -> HttpResponse {
+    html(status, &SetupTemplate { frame: frame(site), action, csrf, page })
+}
+
+pub(super) fn done(site: &Site, title: &str, text: &str) -> HttpResponse {
+    html(StatusCode::OK, &DoneTemplate { frame: frame(site), title, text })
+}
+
+pub(super) fn home(site: &Site, user: &User, resources: &[Resource], csrf: &str) -> HttpResponse {
+    let action = path(&site.context.policy, Name::Logout);
+    html(StatusCode::OK, &HomeTemplate { frame: frame(site), action, csrf, user, resources })
+}
+
+pub(super) fn problem(site: &Site, problem: &Problem<'_>) -> HttpResponse {
+    let mut what = problem.what.to_owned();
+    if let Some(first) = what.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let template = ErrorTemplate { frame: frame(site), code: problem.code, what, next: problem.next };
+    let mut response = html(problem.status, &template);
+    let reason = problem.reason.clone().unwrap_or_else(|| problem.what.to_owned());
+    response.extensions_mut().insert(Trouble { code: problem.code, reason });
+    response
+}
+
+pub(super) fn consent(site: &Site, id: &RequestId, asked: &Authenticated, csrf: &str, sign_out_csrf: String) -> HttpResponse {
+    let policy = &site.context.policy;
+    let offer = asked.offer(asked.oidc());
+    let (client, resource) = (offer.client, offer.resource);
+    let (target, host) = match target(offer.redirect_uri) {
+        Target::ThisComputer => (TargetWords::ThisComputer, "this computer"),
+        Target::Site(host) => (TargetWords::Site(host), host),
+        Target::App(scheme) => (TargetWords::App(scheme), scheme),
+    };
+    let name = display_name(client.name.as_deref(), host);
+    let choices = lifetimes(&policy.refresh);
+    let last = choices.len().saturating_sub(1);
+    let template = ConsentTemplate {
+        frame: frame(site),
+        action: path(policy, Name::Consent),
+        sign_out: path(policy, Name::Logout),
+        csrf,
+        sign_out_csrf,
+        request: id.as_str(),
+        shown: offer.digest(),
+        mixed: mixes_scripts(&name),
+        client: name,
+        client_id: client.id.as_str(),
+        label: client.label().as_str(),
+        unverified: client.label() == TrustLabel::Unverified,
+        registered_on: day(client.created_at),
+        redirect_uri: offer.redirect_uri,
+        target,
+        resource,
+        tiers: tier_rows(&offer),
+        identity: identity(offer.oidc),
+        lifetimes: choices.into_iter().enumerate().map(|(i, choice)| LifetimeRow { choice, selected: i == last }).collect(),
+        user: offer.user,
+    };
+    html(StatusCode::OK, &template)
+}
+
+fn tier_rows<'a>(offer: &crate::domain::consent::Offer<'a>) -> Vec<TierRow<'a>> {
+    let model = &offer.resource.model;
+    let mut below = 0;
+    let mut rows = Vec::new();
+    for tier in entitlement::offered(offer.user, offer.client, offer.resource) {
+        let count = model.tools_of(tier).count();
+        let added = count - below;
+        let unit = if added == 1 { "tool" } else { "tools" };
+        let plus = if below == 0 { "" } else { "+ " };
+        rows.push(TierRow {
+            id: &tier.id,
+            title: &tier.title,
+            sentence: &tier.sentence,
+            tools: format!("{plus}{added} {unit}"),
+            irreversible: tier.irreversible,
+        });
+        below = count;
+    }
+    rows
+}
+
+/// What the OpenID Connect scopes tell about the person, in words.
+fn identity(oidc: &doorward_shared::scope::Scope) -> Vec<&'static str> {
+    let words = [("email", "your e-mail address"), ("profile", "your name")];
+    words.into_iter().filter(|(scope, _)| oidc.contains(scope)).map(|(_, words)| words).collect()
+}
+
+/// The day in UTC, as `2026-11-21`.
+fn day(at: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp(at.seconds()).map_or_else(|_| String::new(), |time| time.date().to_string())
+}
