@@ -22,6 +22,7 @@ use crate::domain::{
     email::Email,
     grant::{Grant, Revocation},
     ids::{GrantId, UserId},
+    policy::SessionPolicy,
     refresh::{RefreshToken, Rotation},
     resource::Resource,
     session::Session,
@@ -58,6 +59,12 @@ pub enum StoreError {
     Unusable(String),
 }
 
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
 /// The result of every verb.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -74,14 +81,20 @@ pub trait Users: Send + Sync {
     async fn users(&self) -> Result<Vec<User>>;
     /// Disables (`Some`) or enables (`None`) an account; disabling ends its browser sessions in the same transaction.
     /// `Lost`: there is no such account.
-    async fn set_user_disabled(&self, email: &Email, at: Option<Timestamp>, now: Timestamp) -> Result<Applied>;
+    async fn set_user_disabled(
+        &self,
+        email: &Email,
+        at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Applied>;
     /// True when somebody administers this server.
     async fn has_administrator(&self) -> Result<bool>;
     /// Replaces the setup link. `Lost`: there is an administrator already.
     async fn put_setup_link(&self, link: &SecretHash<SetupLink>, now: Timestamp) -> Result<Applied>;
     /// True when this link could be used now.
     async fn setup_link_is_live(&self, link: &SecretHash<SetupLink>) -> Result<bool>;
-    /// Spends the link and makes the first administrator, both or neither. `Lost`: the link is spent or replaced.
+    /// Spends the link and makes the first administrator, both or neither. `Lost`: the link is spent or replaced,
+    /// there is an administrator already, or the address is taken.
     async fn use_setup_link(&self, link: &SecretHash<SetupLink>, admin: &User) -> Result<Applied>;
 }
 
@@ -103,13 +116,16 @@ pub trait Sessions: Send + Sync {
 pub trait Clients: Send + Sync {
     /// Stores a new client. `Lost`: the identifier is taken.
     async fn insert_client(&self, client: &Client) -> Result<Applied>;
+    /// Stores a client that the configuration describes, or brings the stored one in line with it. Its grants stay.
+    async fn put_configured_client(&self, client: &Client) -> Result<()>;
     /// The client with this identifier.
     async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
     /// All clients, newest first.
     async fn clients(&self) -> Result<Vec<Client>>;
     /// Removes a client; its grants end in the same transaction. `Lost`: there is none.
     async fn delete_client(&self, id: &ClientId, now: Timestamp) -> Result<Applied>;
-    /// Forgets clients that registered themselves before `before` and have no grant. Answers how many.
+    /// Forgets clients that registered themselves before `before` and have no grant, not even an ended one that is still
+    /// remembered. Answers how many.
     async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64>;
 }
 
@@ -129,8 +145,8 @@ pub trait Resources: Send + Sync {
 /// Grants with their codes and refresh tokens.
 #[async_trait]
 pub trait Grants: Send + Sync {
-    /// Stores a code together with the grant that it stands for.
-    async fn insert_code(&self, code: &IssuedCode) -> Result<()>;
+    /// Stores a code together with the grant that it stands for. `Lost`: the client, the resource or the session is gone.
+    async fn insert_code(&self, code: &IssuedCode) -> Result<Applied>;
     /// A code with everything its redemption depends on.
     async fn code(&self, hash: &SecretHash<AuthorizationCode>) -> Result<Option<StoredCode>>;
     /// Spends a code and stores what it buys. `Lost`: it was spent, or its grant was ended, meanwhile.
@@ -145,9 +161,10 @@ pub trait Grants: Send + Sync {
     async fn end_grant(&self, revocation: &Revocation) -> Result<Applied>;
     /// A grant with its person.
     async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, User)>>;
-    /// Removes codes, refresh tokens, grants and sessions that ended before `before`. Spent refresh tokens stay as long as
-    /// their grant, so that a late replay is still recognised. Answers how many grants went.
-    async fn forget_ended(&self, before: Timestamp) -> Result<u64>;
+    /// Removes codes, refresh tokens, grants and sessions that ended before `before`; `policy` says when a session ends by
+    /// itself. Spent codes and refresh tokens stay as long as their grant, so that a late replay is still recognised; a
+    /// grant whose code nobody redeemed goes with the code. Answers how many grants went.
+    async fn forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64>;
 }
 
 /// Signing keys.
@@ -173,9 +190,9 @@ pub trait Store: Users + Sessions + Clients + Resources + Grants + SigningKeys {
 /// Where the store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// An SQLite file.
+    /// An `SQLite` file.
     Sqlite(std::path::PathBuf),
-    /// A PostgreSQL URL; it may hold a password and is never printed.
+    /// A `PostgreSQL` URL; it may hold a password and is never printed.
     Postgres(String),
 }
 

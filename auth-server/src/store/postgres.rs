@@ -1,1 +1,77 @@
+//! The store on `PostgreSQL`: one pool, which reads and writes.
 
+use std::time::Duration;
+
+use sqlx::{
+    Connection, Executor,
+    migrate::{MigrateError, Migrator},
+    pool::PoolOptions,
+    postgres::{PgConnectOptions, PgConnection},
+};
+
+use super::{Result, StoreError};
+
+#[expect(clippy::duplicate_mod, reason = "the one SQL text is compiled once for each backend")]
+#[path = "sql/mod.rs"]
+mod sql;
+
+/// The backend for which this printing of the SQL text is made.
+type Db = sqlx::Postgres;
+
+const BEGIN: &str = "begin";
+
+/// The codes that mean "rolled back, try again": `serialization_failure`, `deadlock_detected`.
+const CONFLICTS: &[&str] = &["40001", "40P01"];
+
+/// How many connections one server holds at most.
+const CONNECTIONS: u32 = 16;
+
+/// How long a verb waits for a connection before it answers that the store is not available.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// What every connection sets for itself, whatever the role or the database has as its default. The verbs are written for
+/// READ COMMITTED: there a statement that waited for a row looks at the row again.
+const SETTINGS: &str = "\
+    set default_transaction_isolation = 'read committed';\
+    set statement_timeout = '10s';\
+    set idle_in_transaction_session_timeout = '30s'";
+
+/// How long a start waits for another one that is migrating.
+const MIGRATION_SETTINGS: &str = "set statement_timeout = 0; set lock_timeout = '60s'";
+
+/// Opens the database behind `url`.
+pub(super) async fn open(url: &str) -> Result<sql::Database> {
+    // The error would quote parts of the URL, and with them a password.
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| StoreError::Unusable("the store's URL is no PostgreSQL URL".to_owned()))?;
+    let pool = PoolOptions::<Db>::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(SETTINGS).await?;
+                Ok(())
+            })
+        })
+        .connect_with(options.application_name("doorward"))
+        .await?;
+    let setting: String =
+        sqlx::query_scalar("select current_setting('synchronous_commit')").fetch_one(&pool).await?;
+    if setting == "off" {
+        let text = "PostgreSQL has synchronous_commit off: a crash could bring spent codes and tokens back to life. \
+                    Remove the setting, or run `alter database <name> set synchronous_commit = on`";
+        return Err(StoreError::Unusable(text.to_owned()));
+    }
+    Ok(sql::Database { reader: pool.clone(), writer: pool })
+}
+
+/// Runs the migrations on a connection of their own. The advisory lock under which sqlx runs them belongs to the
+/// connection: closing it gives the lock back whatever happened.
+async fn migrate(pool: &sqlx::Pool<Db>, migrator: &Migrator) -> std::result::Result<(), MigrateError> {
+    let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
+    connection.execute(MIGRATION_SETTINGS).await?;
+    // Not `run`: its bound on the connection cannot be met in a future that is `Send`.
+    let migrated = migrator.run_direct(None, &mut connection, false).await;
+    connection.close().await.ok();
+    migrated
+}

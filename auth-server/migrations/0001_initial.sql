@@ -1,0 +1,126 @@
+-- One text for SQLite and PostgreSQL: text, bigint and integer only. Times are NumericDates; a boolean is the time since
+-- which it is true; sets and documents are JSON text; hashes are base64url text.
+
+create table users (
+    id text not null primary key,
+    email text not null unique,
+    name text,
+    organization text not null,
+    group_names text not null,
+    password_hash text not null,
+    admin_since bigint,
+    created_at bigint not null,
+    disabled_at bigint
+);
+create index users_administrators on users (admin_since) where admin_since is not null;
+
+-- One row at most, whose key is fixed: two servers that start together cannot both leave a link behind. The row stays when
+-- the link is used, so that nobody replaces it while the first administrator is being made.
+create table setup_links (
+    id integer not null primary key check (id = 1),
+    hash text not null,
+    created_at bigint not null,
+    used_at bigint
+);
+
+create table sessions (
+    hash text not null primary key,
+    user_id text not null references users (id),
+    auth_time bigint not null,
+    last_seen_at bigint not null,
+    ended_at bigint
+);
+create index sessions_of_user on sessions (user_id);
+create index sessions_by_end on sessions (ended_at) where ended_at is not null;
+create index sessions_by_last_use on sessions (last_seen_at);
+create index sessions_by_age on sessions (auth_time);
+
+create table clients (
+    id text not null primary key,
+    name text,
+    origin text not null,
+    redirect_uris text not null,
+    grant_types text not null,
+    auth_method text not null,
+    secret_hash text,
+    ceiling text,
+    created_at bigint not null,
+    disabled_at bigint,
+    software_id text,
+    check ((auth_method = 'none') = (secret_hash is null))
+);
+create index clients_by_origin on clients (origin, created_at);
+
+-- The key is the folded address, under which all spellings are one.
+create table resources (
+    folded text not null primary key,
+    uri text not null,
+    name text not null,
+    mode text not null,
+    model text not null,
+    client_id text not null unique,
+    secret_hash text not null,
+    created_at bigint not null
+);
+
+-- client_id and resource are what was agreed to, and outlive their objects. client_row and resource_row are the objects
+-- themselves, null once they are removed: as foreign keys they make sure that no grant slips in while its client or
+-- resource is being removed.
+create table grants (
+    id text not null primary key,
+    user_id text not null references users (id),
+    client_id text not null,
+    client_row text references clients (id),
+    resource text not null,
+    resource_row text references resources (folded),
+    oidc text not null,
+    permissions text not null,
+    auth_time bigint not null,
+    created_at bigint not null,
+    expires_at bigint not null,
+    last_used_at bigint,
+    ended_at bigint,
+    end_reason text,
+    check ((ended_at is null) = (end_reason is null)),
+    check (ended_at is not null or (client_row is not null and resource_row is not null))
+);
+create index grants_of_user on grants (user_id);
+create index grants_of_client on grants (client_row);
+create index grants_of_resource on grants (resource_row);
+create index grants_by_end on grants (ended_at) where ended_at is not null;
+create index grants_by_expiry on grants (expires_at);
+create index grants_never_used on grants (created_at) where last_used_at is null;
+
+create table authorization_codes (
+    hash text not null primary key,
+    grant_id text not null unique references grants (id),
+    session_hash text not null references sessions (hash),
+    redirect_uri text not null,
+    code_challenge text not null,
+    nonce text,
+    expires_at bigint not null,
+    failed_tries bigint not null,
+    spent_at bigint
+);
+create index authorization_codes_of_session on authorization_codes (session_hash);
+create index authorization_codes_never_spent on authorization_codes (expires_at) where spent_at is null;
+
+-- A generation exists once: even a fault elsewhere could not give one token two successors.
+create table refresh_tokens (
+    hash text not null primary key,
+    grant_id text not null references grants (id),
+    generation bigint not null,
+    created_at bigint not null,
+    expires_at bigint not null,
+    spent_at bigint,
+    unique (grant_id, generation)
+);
+
+-- position counts from 1 and is unique, so that of several servers that start together one makes the first key.
+create table signing_keys (
+    kid text not null primary key,
+    position bigint not null unique,
+    algorithm text not null,
+    sealed text not null,
+    created_at bigint not null
+);

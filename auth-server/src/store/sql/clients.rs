@@ -1,0 +1,117 @@
+//! Clients.
+
+use async_trait::async_trait;
+use doorward_shared::{client_id::ClientId, redirect_uri::RedirectUri, time::Timestamp, token::GrantType};
+use sqlx::query::Query;
+
+use super::{
+    Database, Db, applied, retry,
+    rows::{self, client_columns, json_list, origin_word},
+};
+use crate::{
+    domain::{
+        client::{Client, Credentials},
+        grant::EndReason,
+    },
+    store::{Applied, Clients, Result},
+};
+
+macro_rules! insert {
+    () => {
+        "insert into clients (id, name, origin, redirect_uris, grant_types, auth_method, secret_hash, ceiling, created_at,
+        disabled_at, software_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    };
+}
+
+#[async_trait]
+impl Clients for Database {
+    async fn insert_client(&self, client: &Client) -> Result<Applied> {
+        let insert = sqlx::query(concat!(insert!(), " on conflict do nothing"));
+        let inserted = bind(insert, client).execute(&self.writer).await?;
+        Ok(applied(inserted.rows_affected()))
+    }
+
+    async fn put_configured_client(&self, client: &Client) -> Result<()> {
+        // When it was made and whether it is disabled are not for the configuration to say.
+        let put = sqlx::query(concat!(
+            insert!(),
+            " on conflict (id) do update set name = excluded.name, origin = excluded.origin,
+            redirect_uris = excluded.redirect_uris, grant_types = excluded.grant_types,
+            auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, ceiling = excluded.ceiling,
+            software_id = excluded.software_id"
+        ));
+        bind(put, client).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
+        let sql = concat!("select ", client_columns!(), " from clients where id = $1");
+        let row = sqlx::query(sql).bind(id.as_str()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(rows::client).transpose()
+    }
+
+    async fn clients(&self) -> Result<Vec<Client>> {
+        let sql = concat!("select ", client_columns!(), " from clients");
+        let rows = sqlx::query(sql).fetch_all(&self.reader).await?;
+        let mut clients: Vec<_> = rows.iter().map(rows::client).collect::<Result<_>>()?;
+        clients.sort_by(|a, b| (b.created_at, a.id.as_str()).cmp(&(a.created_at, b.id.as_str())));
+        Ok(clients)
+    }
+
+    async fn delete_client(&self, id: &ClientId, now: Timestamp) -> Result<Applied> {
+        retry(|| self.try_delete_client(id, now)).await
+    }
+
+    async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64> {
+        retry(|| self.try_forget_unused_clients(before)).await
+    }
+}
+
+impl Database {
+    /// A grant that is being made for the client right now makes the deletion fail on its foreign key; the retry ends that
+    /// grant as well.
+    async fn try_delete_client(&self, id: &ClientId, now: Timestamp) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "update grants set client_row = null, ended_at = coalesce(ended_at, $1), end_reason = coalesce(end_reason, $2)
+            where client_row = $3",
+        )
+        .bind(now.seconds())
+        .bind(EndReason::NotAllowed.as_str())
+        .bind(id.as_str())
+        .execute(&mut *tx)
+        .await?;
+        let deleted =
+            sqlx::query("delete from clients where id = $1").bind(id.as_str()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(applied(deleted.rows_affected()))
+    }
+
+    /// A client that gets its first grant right now makes the deletion fail on the foreign key; the retry leaves it alone.
+    async fn try_forget_unused_clients(&self, before: Timestamp) -> Result<u64> {
+        let sql = "delete from clients where origin = 'dynamic' and created_at < $1
+            and not exists (select 1 from grants where grants.client_row = clients.id)";
+        Ok(sqlx::query(sql).bind(before.seconds()).execute(&self.writer).await?.rows_affected())
+    }
+}
+
+type Arguments = <Db as sqlx::Database>::Arguments;
+
+fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db, Arguments> {
+    let secret = match &client.credentials {
+        Credentials::Public => None,
+        Credentials::Confidential { secret, .. } => Some(secret.to_text()),
+    };
+    query
+        .bind(client.id.as_str())
+        .bind(client.name.as_deref())
+        .bind(origin_word(client.origin))
+        .bind(json_list(client.redirect_uris.iter().map(RedirectUri::as_str)))
+        .bind(json_list(client.grant_types.iter().copied().map(GrantType::as_str)))
+        .bind(client.auth_method().as_str())
+        .bind(secret)
+        .bind(client.ceiling.as_deref())
+        .bind(client.created_at.seconds())
+        .bind(client.disabled_at.map(Timestamp::seconds))
+        .bind(client.software_id.as_deref())
+}

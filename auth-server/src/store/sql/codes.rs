@@ -1,0 +1,91 @@
+//! Authorization codes.
+
+use doorward_shared::secret::{AuthorizationCode, SecretHash};
+
+use super::{
+    Database, grants, refresh_tokens,
+    rows::{self, code_columns, grant_columns, session_columns, user_columns},
+};
+use crate::{
+    domain::code::{FailedTry, IssuedCode, Redemption, StoredCode},
+    store::{Applied, Result},
+};
+
+impl Database {
+    pub(super) async fn try_insert_code(&self, code: &IssuedCode) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let sql = "insert into authorization_codes
+            (hash, grant_id, session_hash, redirect_uri, code_challenge, nonce, expires_at, failed_tries)
+            values ($1, $2, $3, $4, $5, $6, $7, 0)";
+        let insert_code = sqlx::query(sql)
+            .bind(code.hash().to_text())
+            .bind(code.grant().id.as_str())
+            .bind(code.session().to_text())
+            .bind(code.redirect_uri())
+            .bind(code.challenge().to_text())
+            .bind(code.nonce())
+            .bind(code.expires_at().seconds());
+        let inserted = match grants::insert(code.grant(), &mut tx).await {
+            Ok(()) => insert_code.execute(&mut *tx).await.map(|_| ()),
+            refused => refused,
+        };
+        match inserted {
+            Ok(()) => {
+                tx.commit().await?;
+                Ok(Applied::Done)
+            }
+            // Client, resource, session or person: one of them was removed while the answer came back from the page.
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                tx.rollback().await?;
+                Ok(Applied::Lost)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn load_code(&self, hash: &SecretHash<AuthorizationCode>) -> Result<Option<StoredCode>> {
+        let sql = concat!(
+            "select ",
+            code_columns!(),
+            ", ",
+            grant_columns!(),
+            ", ",
+            user_columns!(),
+            ", ",
+            session_columns!(),
+            " from authorization_codes
+            join grants on grants.id = authorization_codes.grant_id
+            join users on users.id = grants.user_id
+            join sessions on sessions.hash = authorization_codes.session_hash
+            where authorization_codes.hash = $1"
+        );
+        let row = sqlx::query(sql).bind(hash.to_text()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(rows::code).transpose()
+    }
+
+    pub(super) async fn try_redeem(&self, redemption: &Redemption) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        // The grant is held first, as `grants::hold` does it.
+        let sql = "update grants set last_used_at = $1 where ended_at is null
+            and id = (select grant_id from authorization_codes where hash = $2)";
+        let (at, code) = (redemption.at().seconds(), redemption.code().to_text());
+        let held = sqlx::query(sql).bind(at).bind(code.as_str()).execute(&mut *tx).await?;
+        let sql = "update authorization_codes set spent_at = $1 where hash = $2 and spent_at is null";
+        let spent = sqlx::query(sql).bind(at).bind(code.as_str()).execute(&mut *tx).await?;
+        if held.rows_affected() == 0 || spent.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        if let Some(token) = redemption.refresh_token() {
+            refresh_tokens::insert(token, &mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(Applied::Done)
+    }
+
+    pub(super) async fn count_try(&self, failed: &FailedTry) -> Result<()> {
+        let sql = "update authorization_codes set failed_tries = failed_tries + 1 where hash = $1 and spent_at is null";
+        sqlx::query(sql).bind(failed.code().to_text()).execute(&self.writer).await?;
+        Ok(())
+    }
+}

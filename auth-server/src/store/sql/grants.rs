@@ -1,0 +1,142 @@
+//! Grants: how they begin and end. What descends from a grant is in `codes` and `refresh_tokens`; none of it is worth
+//! anything once the grant has ended, so ending is one write, here.
+
+use async_trait::async_trait;
+use doorward_shared::{
+    secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash},
+    time::Timestamp,
+};
+use sqlx::Transaction;
+
+use super::{
+    Database, Db, applied, retry,
+    rows::{self, grant_columns, json_scope, user_columns},
+};
+use crate::{
+    domain::{
+        code::{FailedTry, IssuedCode, Redemption, StoredCode},
+        grant::{Grant, Revocation},
+        ids::GrantId,
+        policy::SessionPolicy,
+        refresh::{RefreshToken, Rotation},
+        user::User,
+    },
+    store::{Applied, Grants, Result},
+};
+
+#[async_trait]
+impl Grants for Database {
+    async fn insert_code(&self, code: &IssuedCode) -> Result<Applied> {
+        self.try_insert_code(code).await
+    }
+
+    async fn code(&self, hash: &SecretHash<AuthorizationCode>) -> Result<Option<StoredCode>> {
+        self.load_code(hash).await
+    }
+
+    async fn redeem(&self, redemption: &Redemption) -> Result<Applied> {
+        retry(|| self.try_redeem(redemption)).await
+    }
+
+    async fn count_failed_try(&self, failed: &FailedTry) -> Result<()> {
+        self.count_try(failed).await
+    }
+
+    async fn refresh_token(&self, hash: &SecretHash<RefreshTokenKind>) -> Result<Option<RefreshToken>> {
+        self.load_refresh_token(hash).await
+    }
+
+    async fn rotate(&self, rotation: &Rotation) -> Result<Applied> {
+        retry(|| self.try_rotate(rotation)).await
+    }
+
+    async fn end_grant(&self, revocation: &Revocation) -> Result<Applied> {
+        let sql = "update grants set ended_at = $1, end_reason = $2 where id = $3 and ended_at is null";
+        let ended = sqlx::query(sql)
+            .bind(revocation.at().seconds())
+            .bind(revocation.reason().as_str())
+            .bind(revocation.grant().as_str())
+            .execute(&self.writer)
+            .await?;
+        Ok(applied(ended.rows_affected()))
+    }
+
+    async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, User)>> {
+        let sql = concat!(
+            "select ",
+            grant_columns!(),
+            ", ",
+            user_columns!(),
+            " from grants join users on users.id = grants.user_id where grants.id = $1"
+        );
+        let row = sqlx::query(sql).bind(id.as_str()).fetch_optional(&self.reader).await?;
+        row.map(|row| Ok((rows::grant(&row)?, rows::user(&row)?))).transpose()
+    }
+
+    async fn forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64> {
+        retry(|| self.try_forget_ended(before, policy)).await
+    }
+}
+
+/// Stores a grant.
+pub(super) async fn insert(grant: &Grant, tx: &mut Transaction<'_, Db>) -> sqlx::Result<()> {
+    let sql =
+        "insert into grants (id, user_id, client_id, client_row, resource, resource_row, oidc, permissions,
+        auth_time, created_at, expires_at) values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10)";
+    sqlx::query(sql)
+        .bind(grant.id.as_str())
+        .bind(grant.user_id.as_str())
+        .bind(grant.client_id.as_str())
+        .bind(grant.resource.as_str())
+        .bind(grant.resource.folded())
+        .bind(json_scope(&grant.oidc))
+        .bind(json_scope(&grant.permissions))
+        .bind(grant.auth_time.seconds())
+        .bind(grant.created_at.seconds())
+        .bind(grant.expires_at.seconds())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The first write of every verb that spends or gives on a grant: `Lost` when the grant has ended, and from here on nobody
+/// can end it until the transaction is over.
+pub(super) async fn hold(grant: &GrantId, now: Timestamp, tx: &mut Transaction<'_, Db>) -> Result<Applied> {
+    let sql = "update grants set last_used_at = $1 where id = $2 and ended_at is null";
+    let held = sqlx::query(sql).bind(now.seconds()).bind(grant.as_str()).execute(&mut **tx).await?;
+    Ok(applied(held.rows_affected()))
+}
+
+/// What [`Database::try_forget_ended`] does, in this order; each takes `$1`, the time before which it ended.
+const FORGET: [&str; 4] = [
+    // A code that nobody redeemed. It is gone before its grant, which is how the last statement knows that grant.
+    "delete from authorization_codes where spent_at is null and expires_at < $1",
+    "delete from refresh_tokens where grant_id in (select id from grants where ended_at < $1 or expires_at < $1)",
+    "delete from authorization_codes where grant_id in (select id from grants where ended_at < $1 or expires_at < $1)",
+    "delete from grants where ended_at < $1 or expires_at < $1 or (last_used_at is null
+        and not exists (select 1 from authorization_codes where authorization_codes.grant_id = grants.id))",
+];
+
+impl Database {
+    /// Not in the lock order of the other verbs, and it need not be: they hold no grant that has ended, and a redemption of
+    /// a code that expired long ago would at worst be rolled back by `PostgreSQL` and tried again.
+    async fn try_forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let mut grants = 0;
+        for sql in FORGET {
+            grants = sqlx::query(sql).bind(before.seconds()).execute(&mut *tx).await?.rows_affected();
+        }
+        // A session in which a code was given stays as long as the code does.
+        sqlx::query(
+            "delete from sessions where (ended_at < $1 or last_seen_at < $2 or auth_time < $3)
+            and not exists (select 1 from authorization_codes where authorization_codes.session_hash = sessions.hash)",
+        )
+        .bind(before.seconds())
+        .bind(before.minus(policy.idle).seconds())
+        .bind(before.minus(policy.absolute).seconds())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(grants)
+    }
+}

@@ -1,0 +1,279 @@
+//! Columns and rows. A column is selected under the name `"table.column"`, so that joins stay readable and a value that
+//! makes no sense is named by its place.
+
+use doorward_shared::{
+    client_id::ClientId,
+    pkce::CodeChallenge,
+    redirect_uri::RedirectUri,
+    resource::ResourceUri,
+    scope::{Scope, ScopeToken},
+    secret::SecretHash,
+    time::Timestamp,
+    token::{AuthMethod, GrantType},
+};
+use sqlx::Row as _;
+
+use super::Db;
+use crate::{
+    domain::{
+        client::{Client, ConfidentialMethod, Credentials, Origin},
+        code::StoredCode,
+        email::Email,
+        grant::Grant,
+        ids::{GrantId, OrganizationId, UserId},
+        refresh::RefreshToken,
+        resource::{PermissionMode, Resource},
+        session::Session,
+        signing_key::StoredSigningKey,
+        user::{PasswordHash, User},
+    },
+    store::{Result, StoreError},
+};
+
+pub(super) type Row = <Db as sqlx::Database>::Row;
+
+macro_rules! user_columns {
+    () => {
+        r#"users.id as "users.id", users.email as "users.email", users.name as "users.name",
+        users.organization as "users.organization", users.group_names as "users.group_names",
+        users.password_hash as "users.password_hash", users.admin_since as "users.admin_since",
+        users.created_at as "users.created_at", users.disabled_at as "users.disabled_at""#
+    };
+}
+
+macro_rules! session_columns {
+    () => {
+        r#"sessions.hash as "sessions.hash", sessions.user_id as "sessions.user_id",
+        sessions.auth_time as "sessions.auth_time", sessions.last_seen_at as "sessions.last_seen_at",
+        sessions.ended_at as "sessions.ended_at""#
+    };
+}
+
+macro_rules! client_columns {
+    () => {
+        r#"clients.id as "clients.id", clients.name as "clients.name", clients.origin as "clients.origin",
+        clients.redirect_uris as "clients.redirect_uris", clients.grant_types as "clients.grant_types",
+        clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
+        clients.ceiling as "clients.ceiling", clients.created_at as "clients.created_at",
+        clients.disabled_at as "clients.disabled_at", clients.software_id as "clients.software_id""#
+    };
+}
+
+macro_rules! resource_columns {
+    () => {
+        r#"resources.uri as "resources.uri", resources.name as "resources.name", resources.mode as "resources.mode",
+        resources.model as "resources.model", resources.client_id as "resources.client_id",
+        resources.secret_hash as "resources.secret_hash", resources.created_at as "resources.created_at""#
+    };
+}
+
+macro_rules! grant_columns {
+    () => {
+        r#"grants.id as "grants.id", grants.user_id as "grants.user_id", grants.client_id as "grants.client_id",
+        grants.resource as "grants.resource", grants.oidc as "grants.oidc", grants.permissions as "grants.permissions",
+        grants.auth_time as "grants.auth_time", grants.created_at as "grants.created_at",
+        grants.expires_at as "grants.expires_at", grants.ended_at as "grants.ended_at""#
+    };
+}
+
+macro_rules! code_columns {
+    () => {
+        r#"authorization_codes.hash as "authorization_codes.hash",
+        authorization_codes.redirect_uri as "authorization_codes.redirect_uri",
+        authorization_codes.code_challenge as "authorization_codes.code_challenge",
+        authorization_codes.nonce as "authorization_codes.nonce",
+        authorization_codes.expires_at as "authorization_codes.expires_at",
+        authorization_codes.failed_tries as "authorization_codes.failed_tries",
+        authorization_codes.spent_at as "authorization_codes.spent_at""#
+    };
+}
+
+macro_rules! refresh_token_columns {
+    () => {
+        r#"refresh_tokens.hash as "refresh_tokens.hash", refresh_tokens.generation as "refresh_tokens.generation",
+        refresh_tokens.expires_at as "refresh_tokens.expires_at", refresh_tokens.spent_at as "refresh_tokens.spent_at""#
+    };
+}
+
+macro_rules! signing_key_columns {
+    () => {
+        r#"signing_keys.kid as "signing_keys.kid", signing_keys.algorithm as "signing_keys.algorithm",
+        signing_keys.sealed as "signing_keys.sealed", signing_keys.created_at as "signing_keys.created_at""#
+    };
+}
+
+pub(super) use {
+    client_columns, code_columns, grant_columns, refresh_token_columns, resource_columns, session_columns,
+    signing_key_columns, user_columns,
+};
+
+pub(super) fn user(row: &Row) -> Result<User> {
+    Ok(User {
+        id: read(row, "users.id", UserId::parse)?,
+        email: read(row, "users.email", |text| Email::parse(text).ok())?,
+        name: cell(row, "users.name")?,
+        organization: read(row, "users.organization", OrganizationId::parse)?,
+        groups: list(row, "users.group_names", |text| Some(text.to_owned()))?,
+        password: PasswordHash::from_phc(cell(row, "users.password_hash")?),
+        admin_since: maybe_time(row, "users.admin_since")?,
+        created_at: time(row, "users.created_at")?,
+        disabled_at: maybe_time(row, "users.disabled_at")?,
+    })
+}
+
+pub(super) fn session(row: &Row) -> Result<Session> {
+    Ok(Session {
+        hash: read(row, "sessions.hash", SecretHash::from_text)?,
+        user_id: read(row, "sessions.user_id", UserId::parse)?,
+        auth_time: time(row, "sessions.auth_time")?,
+        last_seen_at: time(row, "sessions.last_seen_at")?,
+        ended_at: maybe_time(row, "sessions.ended_at")?,
+    })
+}
+
+pub(super) fn client(row: &Row) -> Result<Client> {
+    let method = read(row, "clients.auth_method", AuthMethod::parse)?;
+    let secret = || read(row, "clients.secret_hash", SecretHash::from_text);
+    Ok(Client {
+        id: read(row, "clients.id", |text| ClientId::parse(text).ok())?,
+        name: cell(row, "clients.name")?,
+        origin: read(row, "clients.origin", origin)?,
+        redirect_uris: list(row, "clients.redirect_uris", |text| {
+            Some(RedirectUri::from_registered(text.to_owned()))
+        })?,
+        grant_types: list(row, "clients.grant_types", GrantType::parse)?,
+        credentials: match method {
+            AuthMethod::None => Credentials::Public,
+            AuthMethod::ClientSecretPost => {
+                Credentials::Confidential { method: ConfidentialMethod::Post, secret: secret()? }
+            }
+            AuthMethod::ClientSecretBasic => {
+                Credentials::Confidential { method: ConfidentialMethod::Basic, secret: secret()? }
+            }
+        },
+        ceiling: cell(row, "clients.ceiling")?,
+        created_at: time(row, "clients.created_at")?,
+        disabled_at: maybe_time(row, "clients.disabled_at")?,
+        software_id: cell(row, "clients.software_id")?,
+    })
+}
+
+/// The word for how a client came here.
+pub(super) const fn origin_word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Dynamic => "dynamic",
+        Origin::Administrator => "administrator",
+    }
+}
+
+fn origin(text: &str) -> Option<Origin> {
+    [Origin::Dynamic, Origin::Administrator].into_iter().find(|origin| origin_word(*origin) == text)
+}
+
+pub(super) fn resource(row: &Row) -> Result<Resource> {
+    Ok(Resource {
+        uri: read(row, "resources.uri", |text| ResourceUri::parse(text).ok())?,
+        name: cell(row, "resources.name")?,
+        mode: read(row, "resources.mode", PermissionMode::parse)?,
+        model: read(row, "resources.model", |text| serde_json::from_str(text).ok())?,
+        client_id: read(row, "resources.client_id", |text| ClientId::parse(text).ok())?,
+        secret: read(row, "resources.secret_hash", SecretHash::from_text)?,
+        created_at: time(row, "resources.created_at")?,
+    })
+}
+
+pub(super) fn grant(row: &Row) -> Result<Grant> {
+    Ok(Grant {
+        id: read(row, "grants.id", GrantId::parse)?,
+        user_id: read(row, "grants.user_id", UserId::parse)?,
+        client_id: read(row, "grants.client_id", |text| ClientId::parse(text).ok())?,
+        resource: read(row, "grants.resource", |text| ResourceUri::parse(text).ok())?,
+        oidc: scope(row, "grants.oidc")?,
+        permissions: scope(row, "grants.permissions")?,
+        auth_time: time(row, "grants.auth_time")?,
+        created_at: time(row, "grants.created_at")?,
+        expires_at: time(row, "grants.expires_at")?,
+        ended_at: maybe_time(row, "grants.ended_at")?,
+    })
+}
+
+pub(super) fn code(row: &Row) -> Result<StoredCode> {
+    Ok(StoredCode {
+        hash: read(row, "authorization_codes.hash", SecretHash::from_text)?,
+        grant: grant(row)?,
+        user: user(row)?,
+        session: session(row)?,
+        redirect_uri: cell(row, "authorization_codes.redirect_uri")?,
+        challenge: read(row, "authorization_codes.code_challenge", CodeChallenge::parse)?,
+        nonce: cell(row, "authorization_codes.nonce")?,
+        expires_at: time(row, "authorization_codes.expires_at")?,
+        failed_tries: cell(row, "authorization_codes.failed_tries")?,
+        spent_at: maybe_time(row, "authorization_codes.spent_at")?,
+    })
+}
+
+pub(super) fn refresh_token(row: &Row) -> Result<RefreshToken> {
+    Ok(RefreshToken {
+        hash: read(row, "refresh_tokens.hash", SecretHash::from_text)?,
+        grant: grant(row)?,
+        user: user(row)?,
+        generation: cell(row, "refresh_tokens.generation")?,
+        expires_at: time(row, "refresh_tokens.expires_at")?,
+        spent_at: maybe_time(row, "refresh_tokens.spent_at")?,
+    })
+}
+
+pub(super) fn signing_key(row: &Row) -> Result<StoredSigningKey> {
+    Ok(StoredSigningKey {
+        kid: cell(row, "signing_keys.kid")?,
+        algorithm: cell(row, "signing_keys.algorithm")?,
+        sealed: cell(row, "signing_keys.sealed")?,
+        created_at: time(row, "signing_keys.created_at")?,
+    })
+}
+
+/// The form in which a set is stored: a JSON array of texts.
+pub(super) fn json_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    items.collect::<serde_json::Value>().to_string()
+}
+
+/// The form in which a scope is stored.
+pub(super) fn json_scope(scope: &Scope) -> String {
+    json_list(scope.iter().map(ScopeToken::as_str))
+}
+
+fn cell<'r, T>(row: &'r Row, name: &'static str) -> Result<T>
+where
+    T: sqlx::Decode<'r, Db> + sqlx::Type<Db>,
+{
+    row.try_get(name).map_err(|_| senseless(name))
+}
+
+fn read<T>(row: &Row, name: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+    parse(cell(row, name)?).ok_or_else(|| senseless(name))
+}
+
+fn list<T>(row: &Row, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    let parse_all = |text: &str| {
+        let texts: Vec<String> = serde_json::from_str(text).ok()?;
+        texts.iter().map(|text| parse(text)).collect()
+    };
+    read(row, name, parse_all)
+}
+
+fn scope(row: &Row, name: &'static str) -> Result<Scope> {
+    Ok(list(row, name, |text| ScopeToken::parse(text).ok())?.into_iter().collect())
+}
+
+fn time(row: &Row, name: &'static str) -> Result<Timestamp> {
+    Ok(Timestamp::from_seconds(cell(row, name)?))
+}
+
+fn maybe_time(row: &Row, name: &'static str) -> Result<Option<Timestamp>> {
+    Ok(cell::<Option<i64>>(row, name)?.map(Timestamp::from_seconds))
+}
+
+fn senseless(name: &'static str) -> StoreError {
+    let (table, column) = name.split_once('.').unwrap_or((name, name));
+    StoreError::Row { table, column }
+}

@@ -1,0 +1,57 @@
+//! Browser sessions.
+
+use async_trait::async_trait;
+use doorward_shared::{
+    secret::{SecretHash, SessionCookie},
+    time::Timestamp,
+};
+
+use super::{
+    Database, applied,
+    rows::{self, session_columns, user_columns},
+};
+use crate::{
+    domain::{session::Session, user::User},
+    store::{Applied, Result, Sessions},
+};
+
+#[async_trait]
+impl Sessions for Database {
+    async fn open_session(&self, session: &Session) -> Result<()> {
+        let sql = "insert into sessions (hash, user_id, auth_time, last_seen_at, ended_at) values ($1, $2, $3, $4, $5)";
+        sqlx::query(sql)
+            .bind(session.hash.to_text())
+            .bind(session.user_id.as_str())
+            .bind(session.auth_time.seconds())
+            .bind(session.last_seen_at.seconds())
+            .bind(session.ended_at.map(Timestamp::seconds))
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn session(&self, hash: &SecretHash<SessionCookie>) -> Result<Option<(Session, User)>> {
+        let sql = concat!(
+            "select ",
+            session_columns!(),
+            ", ",
+            user_columns!(),
+            " from sessions join users on users.id = sessions.user_id where sessions.hash = $1"
+        );
+        let row = sqlx::query(sql).bind(hash.to_text()).fetch_optional(&self.reader).await?;
+        row.map(|row| Ok((rows::session(&row)?, rows::user(&row)?))).transpose()
+    }
+
+    async fn touch_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<()> {
+        // Two requests of one browser may arrive here in the wrong order.
+        let sql = "update sessions set last_seen_at = $1 where hash = $2 and ended_at is null and last_seen_at < $1";
+        sqlx::query(sql).bind(now.seconds()).bind(hash.to_text()).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    async fn end_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<Applied> {
+        let sql = "update sessions set ended_at = $1 where hash = $2 and ended_at is null";
+        let ended = sqlx::query(sql).bind(now.seconds()).bind(hash.to_text()).execute(&self.writer).await?;
+        Ok(applied(ended.rows_affected()))
+    }
+}

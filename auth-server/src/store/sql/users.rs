@@ -1,0 +1,139 @@
+//! People, and the link that makes the first administrator.
+
+use async_trait::async_trait;
+use doorward_shared::{
+    secret::{SecretHash, SetupLink},
+    time::Timestamp,
+};
+
+use super::{
+    Database, Db, applied, retry,
+    rows::{self, json_list, user_columns},
+};
+use crate::{
+    domain::{email::Email, ids::UserId, user::User},
+    store::{Applied, Result, Users},
+};
+
+#[async_trait]
+impl Users for Database {
+    async fn insert_user(&self, user: &User) -> Result<Applied> {
+        insert(user, &self.writer).await
+    }
+
+    async fn user(&self, id: &UserId) -> Result<Option<User>> {
+        let sql = concat!("select ", user_columns!(), " from users where id = $1");
+        let row = sqlx::query(sql).bind(id.as_str()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(rows::user).transpose()
+    }
+
+    async fn user_by_email(&self, email: &Email) -> Result<Option<User>> {
+        let sql = concat!("select ", user_columns!(), " from users where email = $1");
+        let row = sqlx::query(sql).bind(email.as_str()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(rows::user).transpose()
+    }
+
+    async fn users(&self) -> Result<Vec<User>> {
+        let sql = concat!("select ", user_columns!(), " from users");
+        let rows = sqlx::query(sql).fetch_all(&self.reader).await?;
+        let mut users: Vec<_> = rows.iter().map(rows::user).collect::<Result<_>>()?;
+        users.sort_by(|a, b| a.email.cmp(&b.email));
+        Ok(users)
+    }
+
+    async fn set_user_disabled(
+        &self,
+        email: &Email,
+        at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Applied> {
+        retry(|| self.try_set_user_disabled(email, at, now)).await
+    }
+
+    async fn has_administrator(&self) -> Result<bool> {
+        // A disabled one counts: nobody else is to become the first administrator.
+        let row = sqlx::query("select 1 from users where admin_since is not null limit 1");
+        Ok(row.fetch_optional(&self.reader).await?.is_some())
+    }
+
+    async fn put_setup_link(&self, link: &SecretHash<SetupLink>, now: Timestamp) -> Result<Applied> {
+        // A used link is never replaced: the one who used it may be an administrator by the time this is committed.
+        let sql = "insert into setup_links (id, hash, created_at)
+            select 1, $1, $2 where not exists (select 1 from users where admin_since is not null)
+            on conflict (id) do update set hash = excluded.hash, created_at = excluded.created_at
+            where setup_links.used_at is null";
+        let put = sqlx::query(sql).bind(link.to_text()).bind(now.seconds()).execute(&self.writer).await?;
+        Ok(applied(put.rows_affected()))
+    }
+
+    async fn setup_link_is_live(&self, link: &SecretHash<SetupLink>) -> Result<bool> {
+        let sql = "select 1 from setup_links where hash = $1 and used_at is null
+            and not exists (select 1 from users where admin_since is not null)";
+        Ok(sqlx::query(sql).bind(link.to_text()).fetch_optional(&self.reader).await?.is_some())
+    }
+
+    async fn use_setup_link(&self, link: &SecretHash<SetupLink>, admin: &User) -> Result<Applied> {
+        retry(|| self.try_use_setup_link(link, admin)).await
+    }
+}
+
+impl Database {
+    async fn try_set_user_disabled(
+        &self,
+        email: &Email,
+        at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let set = sqlx::query("update users set disabled_at = $1 where email = $2")
+            .bind(at.map(Timestamp::seconds))
+            .bind(email.as_str())
+            .execute(&mut *tx)
+            .await?;
+        // Enabling ends sessions too: a sign-in that was checked just before the account was disabled, and stored just
+        // after, must not come to life now.
+        sqlx::query(
+            "update sessions set ended_at = $1
+            where ended_at is null and user_id = (select id from users where email = $2)",
+        )
+        .bind(now.seconds())
+        .bind(email.as_str())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(applied(set.rows_affected()))
+    }
+
+    async fn try_use_setup_link(&self, link: &SecretHash<SetupLink>, admin: &User) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let sql = "update setup_links set used_at = $1 where hash = $2 and used_at is null
+            and not exists (select 1 from users where admin_since is not null)";
+        let used =
+            sqlx::query(sql).bind(admin.created_at.seconds()).bind(link.to_text()).execute(&mut *tx).await?;
+        if used.rows_affected() == 0 || insert(admin, &mut *tx).await? == Applied::Lost {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        tx.commit().await?;
+        Ok(Applied::Done)
+    }
+}
+
+async fn insert<'e>(user: &User, executor: impl sqlx::Executor<'e, Database = Db>) -> Result<Applied> {
+    let sql = "insert into users
+        (id, email, name, organization, group_names, password_hash, admin_since, created_at, disabled_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing";
+    let inserted = sqlx::query(sql)
+        .bind(user.id.as_str())
+        .bind(user.email.as_str())
+        .bind(user.name.as_deref())
+        .bind(user.organization.as_str())
+        .bind(json_list(user.groups.iter().map(String::as_str)))
+        .bind(user.password.expose())
+        .bind(user.admin_since.map(Timestamp::seconds))
+        .bind(user.created_at.seconds())
+        .bind(user.disabled_at.map(Timestamp::seconds))
+        .execute(executor)
+        .await?;
+    Ok(applied(inserted.rows_affected()))
+}

@@ -1,0 +1,250 @@
+//! Clients.
+
+use std::sync::Arc;
+
+use doorward::{
+    domain::client::{Client, ConfidentialMethod, Credentials, Origin},
+    store::Applied,
+};
+use doorward_shared::{redirect_uri::RedirectUri, token::GrantType};
+
+use crate::{
+    backend::{Backend, at, race, secret},
+    world::{World, client},
+};
+
+on_each_backend! {
+    what_is_stored_of_a_client_comes_back_as_it_was,
+    an_identifier_is_taken_once,
+    clients_are_listed_newest_first,
+    a_configured_client_follows_its_configuration_and_keeps_its_grants,
+    deleting_a_client_ends_its_grants_and_nobody_elses,
+    a_deleted_client_that_comes_back_finds_no_live_grant,
+    a_grant_that_is_made_while_its_client_is_deleted_never_lives,
+    unused_registrations_are_forgotten_and_used_ones_are_not,
+    a_client_that_gets_its_first_grant_now_is_not_forgotten,
+    a_client_whose_first_grant_is_under_way_is_not_forgotten,
+    a_grant_that_is_under_way_when_its_client_is_deleted_ends,
+    a_code_for_a_client_whose_deletion_is_under_way_is_lost,
+}
+
+fn same(a: &Client, b: &Client) -> bool {
+    let secret = |client: &Client| match &client.credentials {
+        Credentials::Public => None,
+        Credentials::Confidential { secret, .. } => Some(*secret),
+    };
+    format!("{a:?}") == format!("{b:?}") && secret(a) == secret(b)
+}
+
+async fn what_is_stored_of_a_client_comes_back_as_it_was(backend: &Backend) {
+    let store = backend.store().await;
+    let confidential = |id, method| Client {
+        origin: Origin::Administrator,
+        credentials: Credentials::Confidential { method, secret: secret().hash() },
+        ceiling: Some("read".to_owned()),
+        disabled_at: Some(at(4)),
+        grant_types: vec![GrantType::AuthorizationCode],
+        ..client(id)
+    };
+    let bare = Client {
+        name: None,
+        software_id: None,
+        redirect_uris: vec![],
+        grant_types: vec![],
+        ..client("bare")
+    };
+    let post = confidential("post", ConfidentialMethod::Post);
+    let basic = confidential("basic", ConfidentialMethod::Basic);
+    for stored in [client("full"), bare, post, basic] {
+        assert_eq!(store.insert_client(&stored).await.unwrap(), Applied::Done);
+        assert!(same(&store.client(&stored.id).await.unwrap().unwrap(), &stored));
+    }
+    assert!(store.client(&client("nobody").id).await.unwrap().is_none());
+}
+
+async fn an_identifier_is_taken_once(backend: &Backend) {
+    let store = backend.store().await;
+    let first = client("app");
+    assert_eq!(store.insert_client(&first).await.unwrap(), Applied::Done);
+    let second = Client { name: Some("Another".to_owned()), ..client("app") };
+    assert_eq!(store.insert_client(&second).await.unwrap(), Applied::Lost);
+    // Identifiers are compared to the letter.
+    assert_eq!(store.insert_client(&client("APP")).await.unwrap(), Applied::Done);
+    assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &first));
+}
+
+async fn clients_are_listed_newest_first(backend: &Backend) {
+    let store = backend.store().await;
+    for (id, seconds) in [("b", 2), ("a", 1), ("d", 3), ("C", 2)] {
+        let client = Client { created_at: at(seconds), ..client(id) };
+        assert_eq!(store.insert_client(&client).await.unwrap(), Applied::Done);
+    }
+    let listed: Vec<_> = store.clients().await.unwrap().into_iter().map(|client| client.id).collect();
+    assert_eq!(listed.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["d", "C", "b", "a"]);
+}
+
+async fn a_configured_client_follows_its_configuration_and_keeps_its_grants(backend: &Backend) {
+    let world = World::new(backend).await;
+    let (grant, _) = world.family().await;
+    let configured = Client {
+        name: Some("Configured".to_owned()),
+        origin: Origin::Administrator,
+        redirect_uris: vec![RedirectUri::register("http://localhost:8080/callback", &[]).unwrap()],
+        created_at: at(99),
+        ..world.client.clone()
+    };
+    world.store.put_configured_client(&configured).await.unwrap();
+    let stored = world.store.client(&configured.id).await.unwrap().unwrap();
+    assert!(same(&stored, &Client { created_at: world.client.created_at, ..configured }));
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended_at, None);
+    let fresh = client("new");
+    world.store.put_configured_client(&fresh).await.unwrap();
+    assert!(same(&world.store.client(&fresh.id).await.unwrap().unwrap(), &fresh));
+}
+
+async fn deleting_a_client_ends_its_grants_and_nobody_elses(backend: &Backend) {
+    let world = World::new(backend).await;
+    let other = World { client: client("other"), ..world.clone() };
+    assert_eq!(other.store.insert_client(&other.client).await.unwrap(), Applied::Done);
+    let (grant, token) = world.family().await;
+    let (ended_before, _) = world.family().await;
+    let (spared, _) = other.family().await;
+    let revocation = world.revocation(&ended_before, at(3)).await;
+    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
+    let (rotation, _) = world.rotation(&token).await;
+
+    assert_eq!(world.store.delete_client(&world.client.id, at(5)).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.delete_client(&world.client.id, at(6)).await.unwrap(), Applied::Lost);
+    assert!(world.store.client(&world.client.id).await.unwrap().is_none());
+    let ended_at = async |grant| world.store.grant(grant).await.unwrap().unwrap().0.ended_at;
+    assert_eq!(ended_at(&grant).await, Some(at(5)));
+    assert_eq!(ended_at(&ended_before).await, Some(at(3)));
+    assert_eq!(ended_at(&spared).await, None);
+    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+    let reasons = "select count(*) from grants where end_reason in ('not_allowed', 'revoked')";
+    assert_eq!(backend.number(reasons).await, 2);
+}
+
+async fn a_deleted_client_that_comes_back_finds_no_live_grant(backend: &Backend) {
+    let world = World::new(backend).await;
+    let (grant, token) = world.family().await;
+    let (code, _) = world.code().await;
+    let (redemption, _) = world.redemption(&code).await;
+    assert_eq!(world.store.delete_client(&world.client.id, at(5)).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.insert_client(&world.client).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Lost);
+    let token = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
+    assert_eq!((token.grant.id, token.grant.ended_at), (grant, Some(at(5))));
+}
+
+async fn a_grant_that_is_made_while_its_client_is_deleted_never_lives(backend: &Backend) {
+    let world = World::new(backend).await;
+    let other = world.through(backend.store().await);
+    for _ in 0..5 {
+        let answers = race(12, |i| {
+            let world = if i % 2 == 0 { world.clone() } else { other.clone() };
+            async move {
+                if i == 5 {
+                    world.store.delete_client(&world.client.id, at(5)).await.unwrap()
+                } else {
+                    world.store.insert_code(&world.authorize(at(0)).1).await.unwrap()
+                }
+            }
+        })
+        .await;
+        assert_eq!(answers[5], Applied::Done);
+        assert_eq!(backend.number("select count(*) from grants where ended_at is null").await, 0);
+        let (_, late) = world.authorize(at(0));
+        assert_eq!(world.store.insert_code(&late).await.unwrap(), Applied::Lost);
+        assert!(world.store.code(late.hash()).await.unwrap().is_none());
+        assert_eq!(world.store.insert_client(&world.client).await.unwrap(), Applied::Done);
+    }
+}
+
+async fn unused_registrations_are_forgotten_and_used_ones_are_not(backend: &Backend) {
+    let world = World::new(backend).await;
+    world.family().await;
+    let by_hand = Client { origin: Origin::Administrator, ..client("by-hand") };
+    let young = Client { created_at: at(100), ..client("young") };
+    for client in [&client("unused-1"), &client("unused-2"), &by_hand, &young] {
+        assert_eq!(world.store.insert_client(client).await.unwrap(), Applied::Done);
+    }
+    assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 2);
+    assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 0);
+    let mut left: Vec<_> = world.store.clients().await.unwrap().into_iter().map(|client| client.id).collect();
+    left.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    assert_eq!(left, [world.client.id, by_hand.id, young.id]);
+}
+
+async fn a_client_that_gets_its_first_grant_now_is_not_forgotten(backend: &Backend) {
+    let world = World::new(backend).await;
+    let other = backend.store().await;
+    for _ in 0..10 {
+        let (_, issued) = world.authorize(at(0));
+        let mut racers = race(2, |i| {
+            let (world, other, issued) = (world.clone(), Arc::clone(&other), issued.clone());
+            async move {
+                match i {
+                    0 => world.store.insert_code(&issued).await.unwrap() == Applied::Done,
+                    _ => other.forget_unused_clients(at(9)).await.unwrap() == 1,
+                }
+            }
+        })
+        .await;
+        let (forgotten, granted) = (racers.pop().unwrap(), racers.pop().unwrap());
+        assert_ne!(forgotten, granted, "either the client went, or it got its grant");
+        assert_eq!(world.store.client(&world.client.id).await.unwrap().is_some(), granted);
+        // As if it had never been used: the next round begins as this one did.
+        backend.change("delete from authorization_codes; delete from grants").await;
+        world.store.insert_client(&world.client).await.map(|_| ()).unwrap();
+    }
+}
+
+async fn a_client_whose_first_grant_is_under_way_is_not_forgotten(backend: &Backend) {
+    let world = World::new(backend).await;
+    let granting = backend.meanwhile(&world.grant_by_hand()).await;
+    let store = world.store.clone();
+    let answer = granting.overtakes(async move { store.forget_unused_clients(at(9)).await.unwrap() }).await;
+    assert_eq!(answer, 0);
+    assert!(world.store.client(&world.client.id).await.unwrap().is_some());
+    assert_eq!(backend.number("select count(*) from grants where ended_at is null").await, 1);
+}
+
+async fn a_grant_that_is_under_way_when_its_client_is_deleted_ends(backend: &Backend) {
+    let world = World::new(backend).await;
+    let granting = backend.meanwhile(&world.grant_by_hand()).await;
+    let (store, id) = (world.store.clone(), world.client.id.clone());
+    let answer = granting.overtakes(async move { store.delete_client(&id, at(5)).await.unwrap() }).await;
+    assert_eq!(answer, Applied::Done);
+    assert!(world.store.client(&world.client.id).await.unwrap().is_none());
+    assert_eq!(backend.number("select count(*) from grants where ended_at is not null").await, 1);
+}
+
+async fn a_code_for_a_client_whose_deletion_is_under_way_is_lost(backend: &Backend) {
+    let world = World::new(backend).await;
+    let (code, issued) = world.authorize(at(0));
+    let deleting = backend.meanwhile("delete from clients").await;
+    let store = world.store.clone();
+    let answer = deleting.overtakes(async move { store.insert_code(&issued).await.unwrap() }).await;
+    assert_eq!(answer, Applied::Lost);
+    assert!(world.store.code(&code.hash()).await.unwrap().is_none());
+    assert_eq!(backend.number("select count(*) from grants").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_verb_that_postgres_rolls_back_for_a_deadlock_is_tried_again() {
+    let backend = Backend::postgres().await;
+    let world = World::new(&backend).await;
+    world.family().await;
+    // The other one never looks for deadlocks, so it is the verb that is rolled back.
+    let locking = "set local deadlock_timeout = '60s'; select 1 from clients for update";
+    let mut other = backend.meanwhile(locking).await;
+    let (store, id) = (world.store.clone(), world.client.id.clone());
+    let verb = tokio::spawn(async move { store.delete_client(&id, at(5)).await.unwrap() });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    other.and("update grants set last_used_at = 1").await;
+    other.and("commit").await;
+    assert_eq!(verb.await.unwrap(), Applied::Done);
+    assert_eq!(backend.number("select count(*) from grants where ended_at is not null").await, 1);
+    backend.drop().await;
+}

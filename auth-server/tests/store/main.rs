@@ -1,0 +1,20 @@
+//! The conformance suite of the store's port: every test runs on SQLite and on PostgreSQL, and passes on both.
+//!
+//! Verdicts come from `domain` only, as they do in the flows: see `world`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[macro_use]
+mod backend;
+mod clients;
+mod codes;
+mod grants;
+mod housekeeping;
+mod kill;
+mod opening;
+mod refresh_tokens;
+mod resources;
+mod sessions;
+mod signing_keys;
+mod users;
+mod world;

@@ -1,0 +1,114 @@
+//! Resource servers.
+
+use doorward::{domain::resource::Resource, store::Applied};
+use doorward_shared::{
+    permission::{Permission, PermissionModel, Tier},
+    resource::ResourceUri,
+};
+
+use crate::{
+    backend::{Backend, at, race},
+    world::{World, resource},
+};
+
+on_each_backend! {
+    what_is_stored_of_a_resource_comes_back_as_it_was,
+    a_resource_is_found_and_taken_in_every_spelling,
+    resources_are_listed_by_address,
+    removing_a_resource_ends_its_grants_and_nobody_elses,
+    a_grant_that_is_made_while_its_resource_is_removed_never_lives,
+    a_grant_that_is_under_way_when_its_resource_is_removed_ends,
+}
+
+fn same(a: &Resource, b: &Resource) -> bool {
+    format!("{a:?}") == format!("{b:?}") && a.secret == b.secret
+}
+
+async fn what_is_stored_of_a_resource_comes_back_as_it_was(backend: &Backend) {
+    let store = backend.store().await;
+    let permission = Permission { name: "notes:read".to_owned(), tools: vec!["whoami".to_owned()] };
+    let tier = Tier {
+        id: "read".to_owned(),
+        title: "Lesen 📖".to_owned(),
+        sentence: "Liest \"alles\", sogar 🦊.".to_owned(),
+        permissions: vec!["notes:read".to_owned()],
+        irreversible: true,
+    };
+    let model = PermissionModel::new(vec![permission], vec![tier]).unwrap();
+    let own = Resource { model, ..resource("https://notes.test/mcp?tenant=1") };
+    for stored in [resource("HTTP://LocalHost:9100/mcp/"), own] {
+        assert_eq!(store.insert_resource(&stored).await.unwrap(), Applied::Done);
+        assert!(same(&store.resource(&stored.uri).await.unwrap().unwrap(), &stored));
+    }
+}
+
+async fn a_resource_is_found_and_taken_in_every_spelling(backend: &Backend) {
+    let store = backend.store().await;
+    let stored = resource("https://mcp.test/a");
+    assert_eq!(store.insert_resource(&stored).await.unwrap(), Applied::Done);
+    for spelling in ["https://MCP.test:443/a/", "https://mcp.test/a"] {
+        let uri = ResourceUri::parse(spelling).unwrap();
+        assert!(same(&store.resource(&uri).await.unwrap().unwrap(), &stored));
+        assert_eq!(store.insert_resource(&resource(spelling)).await.unwrap(), Applied::Lost);
+    }
+    assert!(store.resource(&ResourceUri::parse("https://mcp.test/A").unwrap()).await.unwrap().is_none());
+}
+
+async fn resources_are_listed_by_address(backend: &Backend) {
+    let store = backend.store().await;
+    let sorted = ["http://a.test/Z", "http://a.test/a", "http://b.test/", "https://a.test/"];
+    for at in [2, 0, 3, 1] {
+        assert_eq!(store.insert_resource(&resource(sorted[at])).await.unwrap(), Applied::Done);
+    }
+    let listed = store.resources().await.unwrap();
+    assert_eq!(listed.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(), sorted);
+}
+
+async fn removing_a_resource_ends_its_grants_and_nobody_elses(backend: &Backend) {
+    let world = World::new(backend).await;
+    let other = World { resource: resource("https://mcp.test/b"), ..world.clone() };
+    assert_eq!(other.store.insert_resource(&other.resource).await.unwrap(), Applied::Done);
+    let (grant, token) = world.family().await;
+    let (spared, _) = other.family().await;
+    let (rotation, _) = world.rotation(&token).await;
+    let spelling = ResourceUri::parse("https://MCP.test/a/").unwrap();
+    assert_eq!(world.store.remove_resource(&spelling, at(5)).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.remove_resource(&spelling, at(6)).await.unwrap(), Applied::Lost);
+    assert!(world.store.resource(&world.resource.uri).await.unwrap().is_none());
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended_at, Some(at(5)));
+    assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended_at, None);
+    // Registering it again revives nothing.
+    assert_eq!(world.store.insert_resource(&world.resource).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+}
+
+async fn a_grant_that_is_made_while_its_resource_is_removed_never_lives(backend: &Backend) {
+    let world = World::new(backend).await;
+    let other = world.through(backend.store().await);
+    for _ in 0..5 {
+        let answers = race(12, |i| {
+            let world = if i % 2 == 0 { world.clone() } else { other.clone() };
+            async move {
+                if i == 5 {
+                    world.store.remove_resource(&world.resource.uri, at(5)).await.unwrap()
+                } else {
+                    world.store.insert_code(&world.authorize(at(0)).1).await.unwrap()
+                }
+            }
+        })
+        .await;
+        assert_eq!(answers[5], Applied::Done);
+        assert_eq!(backend.number("select count(*) from grants where ended_at is null").await, 0);
+        assert_eq!(world.store.insert_resource(&world.resource).await.unwrap(), Applied::Done);
+    }
+}
+
+async fn a_grant_that_is_under_way_when_its_resource_is_removed_ends(backend: &Backend) {
+    let world = World::new(backend).await;
+    let granting = backend.meanwhile(&world.grant_by_hand()).await;
+    let (store, uri) = (world.store.clone(), world.resource.uri.clone());
+    let answer = granting.overtakes(async move { store.remove_resource(&uri, at(5)).await.unwrap() }).await;
+    assert_eq!(answer, Applied::Done);
+    assert!(world.store.resource(&world.resource.uri).await.unwrap().is_none());
+    assert_eq!(backend.number("select count(*) from grants where ended_at is not null").await, 1);
+}
