@@ -163,7 +163,8 @@ fn redirect_uris(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, C
     for text in texts {
         let uri = RedirectUri::register(text, &desk.policy.registration.app_schemes)
             .map_err(|error| ClientError::RedirectUri(text.clone(), error))?;
-        if Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == desk.policy.issuer.origin()) {
+        if Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == desk.policy.issuer.origin())
+        {
             return Err(ClientError::Ours(text.clone()));
         }
         if !uris.contains(&uri) {
@@ -176,12 +177,13 @@ fn redirect_uris(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, C
 /// A ceiling that no resource knows would bound the client to nothing, which nobody means.
 async fn check_ceiling(desk: Desk<'_>, tier: &str) -> Result<(), ClientError> {
     let resources = desk.store.resources().await?;
-    let mut known: Vec<_> = resources.iter().flat_map(|resource| resource.model.tiers()).map(|t| t.id.as_str()).collect();
-    if known.contains(&tier) {
+    let mut known: Vec<_> =
+        resources.iter().flat_map(|resource| resource.model.tiers()).map(|t| t.id.as_str()).collect();
+    // Without any resource there is nothing to hold it against; clients may be registered before resources.
+    if known.is_empty() || known.contains(&tier) {
         return Ok(());
     }
     known.sort_unstable();
     known.dedup();
-    let all = if known.is_empty() { "none, add a resource first".to_owned() } else { known.join(", ") };
-    Err(ClientError::Ceiling(tier.to_owned(), all))
+    Err(ClientError::Ceiling(tier.to_owned(), known.join(", ")))
 }

@@ -37,7 +37,7 @@ fn new_client_id(prefix: &str, now: Timestamp, entropy: &dyn Entropy) -> Result<
     entropy.fill(&mut random[6..]);
     let milliseconds = u64::try_from(now.seconds()).unwrap_or_default().saturating_mul(1000);
     let ulid = ulid::Ulid::from_parts(milliseconds, u128::from_be_bytes(random));
-    ClientId::parse(&format!("{prefix}{}", ulid.to_string().to_lowercase()))
+    ClientId::parse(&format!("{prefix}{ulid}"))
 }
 
 /// A name that people will read on a page: trimmed, not empty, not endless, without control characters.

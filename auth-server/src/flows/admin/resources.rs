@@ -80,7 +80,8 @@ pub fn read_model(text: &str, form: ModelForm) -> Result<PermissionModel, ModelS
     let read = match form {
         ModelForm::Json => serde_json::from_str(text).map_err(|error| error.to_string()),
         ModelForm::Toml => toml::from_str(text).map_err(|error: toml::de::Error| {
-            let line = error.span().map(|span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
+            let line =
+                error.span().map(|span| text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1);
             let message = error.message().lines().collect::<Vec<_>>().join(" ");
             line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
         }),

@@ -82,7 +82,8 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
     let email = Email::parse(&new.email)?;
     check_new_password(&new.password)?;
     let name = new.name.as_deref().map(clean_name).transpose()?;
-    let mut groups: Vec<String> = new.groups.iter().map(|group| clean_name(group)).collect::<Result<_, _>>()?;
+    let mut groups: Vec<String> =
+        new.groups.iter().map(|group| clean_name(group)).collect::<Result<_, _>>()?;
     groups.sort();
     groups.dedup();
     // Hashing takes a while, so an address that is taken is refused before; the store has the last word all the same.

@@ -1,0 +1,150 @@
+//! The command line: reads what is asked, carries it out, says how it went. Exit code 0: done; 1: refused or failed, with
+//! the reason on standard error; 2: not understood.
+
+mod clients;
+mod output;
+mod resources;
+mod serve;
+mod store;
+mod users;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+pub use self::output::fail;
+use self::output::{Answer, Failure, Form};
+use crate::config::Config;
+
+/// An authorization server for MCP: clients find it, people sign in and decide, administrators can end any of it.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, propagate_version = true)]
+pub struct Order {
+    /// Read settings from this TOML file; environment variables win over it.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Print JSON for programs; with serve, write log lines as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server and keep it running until it is told to stop.
+    Serve,
+    /// Bring the database up to date without starting the server.
+    Migrate,
+    /// Check the settings and show every value with the place it comes from.
+    CheckConfig,
+    /// Manage the accounts of people.
+    #[command(subcommand)]
+    User(users::Command),
+    /// Manage the clients that an administrator registers.
+    #[command(subcommand)]
+    Client(clients::Command),
+    /// Manage the resource servers (MCP servers) that accept tokens of this server.
+    #[command(subcommand)]
+    Resource(resources::Command),
+}
+
+impl Order {
+    /// Reads the command line; ends the process with code 2 when it cannot be understood.
+    pub fn read() -> Self {
+        Self::parse()
+    }
+
+    /// Carries it out.
+    pub async fn carry_out(self) -> ExitCode {
+        let form = if self.json { Form::Json } else { Form::Text };
+        match self.answer().await {
+            Ok(answer) => output::answer(&answer, form),
+            Err(failure) => fail(&failure),
+        }
+    }
+
+    async fn answer(self) -> Result<Answer, Failure> {
+        let mut config = Config::load(self.config.as_deref())?;
+        match self.command {
+            Command::Serve => {
+                if self.json {
+                    config.log.format = crate::config::LogFormat::Json;
+                }
+                serve::serve(config).await
+            }
+            Command::Migrate => serve::migrate(&config).await,
+            Command::CheckConfig => serve::check_config(&config),
+            Command::User(command) => users::run(command, &config).await,
+            Command::Client(command) => clients::run(command, &config).await,
+            Command::Resource(command) => resources::run(command, &config).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn understood(line: &str) -> bool {
+        Order::try_parse_from(std::iter::once("doorward").chain(line.split_whitespace())).is_ok()
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_every_part_of_it_has_a_help_text() {
+        let command = Order::command();
+        command.clone().debug_assert();
+        let mut open = vec![command];
+        while let Some(command) = open.pop() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let own = command.get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version"));
+            for argument in own {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+            open.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn the_contract_for_outside_programs_is_understood() {
+        for line in [
+            "serve --config FILE",
+            "migrate --json",
+            "check-config --json --config FILE",
+            "user create --email a@b.test --name Alice --admin --group ops --group dev --password-stdin",
+            "user list --json",
+            "user disable a@b.test",
+            "user enable a@b.test",
+            "resource add --url http://localhost:9100/mcp --name Artifacts --mode consent --model FILE --json",
+            "resource list",
+            "resource show http://localhost:9100/mcp",
+            "resource remove http://localhost:9100/mcp",
+            "client create --name N --redirect-uri https://a.test/cb --redirect-uri https://b.test/cb --public",
+            "client create --name N --redirect-uri https://a.test/cb --confidential basic --client-id x --ceiling read",
+            "client list",
+            "client delete x",
+        ] {
+            assert!(understood(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_or_would_show_a_secret_is_not_understood() {
+        for line in [
+            "",
+            "start",
+            "user create --email a@b.test",
+            "user create --email a@b.test --password hunter22222",
+            "client create --name N --redirect-uri https://a.test/cb",
+            "client create --name N --redirect-uri https://a.test/cb --public --confidential post",
+            "client create --name N --redirect-uri https://a.test/cb --confidential jwt",
+            "client create --name N --public",
+            "resource add --url http://localhost:9100/mcp --name N --mode scope",
+            "resource add --url http://localhost:9100/mcp",
+        ] {
+            assert!(!understood(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `resource …`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use doorward_shared::permission::PermissionModel;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    output::{Answer, Failure, table},
+    store::Open,
+};
+use crate::{
+    config::Config,
+    domain::resource::{PermissionMode, Resource},
+    flows::admin::{
+        Desk,
+        resources::{self, ModelForm, NewResource},
+    },
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Register a resource server and print its credentials, which are shown this once.
+    Add(Add),
+    /// List all resource servers.
+    List,
+    /// Show one resource server with its permissions and tiers.
+    Show {
+        /// The address of the resource server.
+        url: String,
+    },
+    /// Remove a resource server and end everything that was allowed there.
+    Remove {
+        /// The address of the resource server.
+        url: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// The address that clients connect to, which is also the audience of the tokens.
+    #[arg(long)]
+    url: String,
+    /// The name that people see on the consent page.
+    #[arg(long)]
+    name: String,
+    /// How permissions are chosen: people tick them on the consent page.
+    #[arg(long, default_value = "consent")]
+    mode: Mode,
+    /// Read permissions and tiers from this TOML or JSON file; without it they are those of the reference server.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// People tick permissions on the consent page.
+    Consent,
+}
+
+/// What the credentials file of a resource server holds.
+#[derive(Serialize)]
+struct Credentials<'a> {
+    resource: &'a str,
+    client_id: &'a str,
+    client_secret: &'a str,
+}
+
+pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Failure> {
+    let open = Open::at(config).await?;
+    let answer = carry_out(command, open.desk(config)).await;
+    open.close().await;
+    answer
+}
+
+async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> {
+    match command {
+        Command::Add(Add { url, name, mode: Mode::Consent, model }) => {
+            let model = model.as_deref().map(read_model).transpose()?;
+            let new = NewResource { url, name, mode: PermissionMode::Consent, model };
+            let made = resources::add(desk, new).await?;
+            let credentials = Credentials {
+                resource: made.resource.uri.as_str(),
+                client_id: made.resource.client_id.as_str(),
+                client_secret: made.secret.expose(),
+            };
+            let lines = serde_json::to_string(&credentials)?;
+            let text = format!(
+                "registered {}; write this line to the credentials file of the resource server now, it is not shown \
+                 again:\n{lines}",
+                made.resource.uri
+            );
+            Answer::new(text, &credentials)
+        }
+        Command::List => {
+            let all = resources::list(desk).await?;
+            let rows: Vec<_> = all.iter().map(row).collect();
+            let text = table(["URL", "NAME", "MODE", "TIERS"], &rows, "no resource servers yet");
+            Answer::new(text, &all.iter().map(as_json).collect::<Vec<_>>())
+        }
+        Command::Show { url } => {
+            let resource = resources::show(desk, &url).await?;
+            Answer::new(description(&resource), &as_json(&resource))
+        }
+        Command::Remove { url } => {
+            let uri = resources::remove(desk, &url).await?;
+            Answer::new(format!("removed {uri}"), &json!({ "resource": uri.as_str(), "removed": true }))
+        }
+    }
+}
+
+fn read_model(path: &Path) -> Result<PermissionModel, Failure> {
+    let because =
+        |reason: &dyn std::fmt::Display| Failure::because(format_args!("{}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| because(&error))?;
+    let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let form = if json { ModelForm::Json } else { ModelForm::Toml };
+    resources::read_model(&text, form).map_err(|error| because(&error))
+}
+
+fn row(resource: &Resource) -> [String; 4] {
+    let tiers: Vec<_> = resource.model.tiers().iter().map(|tier| tier.id.as_str()).collect();
+    [resource.uri.to_string(), resource.name.clone(), resource.mode.as_str().to_owned(), tiers.join(" < ")]
+}
+
+fn description(resource: &Resource) -> String {
+    let mut lines = vec![
+        format!("url:       {}", resource.uri),
+        format!("name:      {}", resource.name),
+        format!("mode:      {}", resource.mode.as_str()),
+        format!("client_id: {}", resource.client_id),
+    ];
+    for tier in resource.model.tiers() {
+        let tools: Vec<_> = resource.model.tools_of(tier).collect();
+        lines.push(format!("tier {}: {} ({})", tier.id, tier.title, tier.sentence));
+        lines.push(format!("  permissions: {}", tier.permissions.join(" ")));
+        lines.push(format!("  tools: {}", tools.join(" ")));
+    }
+    lines.join("\n")
+}
+
+fn as_json(resource: &Resource) -> Value {
+    json!({
+        "resource": resource.uri.as_str(),
+        "name": resource.name,
+        "mode": resource.mode.as_str(),
+        "client_id": resource.client_id.as_str(),
+        "model": resource.model,
+        "created_at": resource.created_at.seconds(),
+    })
+}

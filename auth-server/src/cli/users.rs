@@ -1,0 +1,137 @@
+//! `user …`.
+
+use std::io::{self, Read};
+
+use clap::{ArgAction, Args, Subcommand};
+use doorward_shared::secret::SystemEntropy;
+use serde_json::{Value, json};
+
+use super::{
+    output::{Answer, Failure, table},
+    store::Open,
+};
+use crate::{
+    config::Config,
+    domain::user::{MAX_PASSWORD, User},
+    flows::admin::{
+        Desk,
+        users::{self, NewUser, Role, Standing},
+    },
+    password::Passwords,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make an account.
+    Create(Create),
+    /// List all accounts.
+    List,
+    /// Disable an account, which signs the person out everywhere.
+    Disable {
+        /// The e-mail address of the account.
+        email: String,
+    },
+    /// Enable a disabled account again.
+    Enable {
+        /// The e-mail address of the account.
+        email: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The e-mail address, which is the account's name.
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+    /// What to call the person.
+    #[arg(long)]
+    name: Option<String>,
+    /// Make the person an administrator of this server.
+    #[arg(long)]
+    admin: bool,
+    /// Put the person into this group; may be given more than once.
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Read the password from standard input; it is never taken from the command line.
+    #[arg(long, required = true, action = ArgAction::SetTrue)]
+    password_stdin: bool,
+}
+
+pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Failure> {
+    // Read before the database is opened, so that nobody waits for a person at a keyboard.
+    let password = if matches!(command, Command::Create(_)) { password_from_stdin()? } else { String::new() };
+    let open = Open::at(config).await?;
+    let answer = carry_out(command, password, open.desk(config)).await;
+    open.close().await;
+    answer
+}
+
+async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result<Answer, Failure> {
+    match command {
+        Command::Create(Create { email, name, admin, groups, password_stdin: _ }) => {
+            let role = if admin { Role::Administrator } else { Role::Person };
+            let passwords = Passwords::new(&SystemEntropy);
+            let user =
+                users::create(desk, &passwords, NewUser { email, name, groups, role, password }).await?;
+            Answer::new(format!("made the account {}", user.email), &as_json(&user))
+        }
+        Command::List => {
+            let users = users::list(desk).await?;
+            let rows: Vec<_> = users.iter().map(row).collect();
+            let text = table(["EMAIL", "NAME", "ROLE", "STATE", "GROUPS"], &rows, "no accounts yet");
+            Answer::new(text, &users.iter().map(as_json).collect::<Vec<_>>())
+        }
+        Command::Disable { email } => standing(desk, &email, Standing::Disabled).await,
+        Command::Enable { email } => standing(desk, &email, Standing::Enabled).await,
+    }
+}
+
+async fn standing(desk: Desk<'_>, email: &str, standing: Standing) -> Result<Answer, Failure> {
+    let email = users::set_standing(desk, email, standing).await?;
+    let (word, disabled) = match standing {
+        Standing::Enabled => ("enabled", false),
+        Standing::Disabled => ("disabled", true),
+    };
+    Answer::new(format!("{word} {email}"), &json!({ "email": email.as_str(), "disabled": disabled }))
+}
+
+/// One line break at the end belongs to the shell, not to the password.
+fn password_from_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    // A password over the limit is refused later; reading on without end would not make it shorter.
+    let most = u64::try_from(MAX_PASSWORD).unwrap_or(u64::MAX).saturating_add(3);
+    let read = io::stdin().lock().take(most).read_to_string(&mut text);
+    if let Err(error) = read {
+        return Err(Failure::because(format_args!(
+            "no password on standard input ({error}); send UTF-8 text"
+        )));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let password = line.strip_suffix('\r').unwrap_or(line);
+    if password.is_empty() {
+        return Err(Failure::because(
+            "no password on standard input; send it there, for example: doorward … < FILE",
+        ));
+    }
+    Ok(password.to_owned())
+}
+
+fn row(user: &User) -> [String; 5] {
+    let role = if user.admin_since.is_some() { "administrator" } else { "person" };
+    let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
+    let name = user.name.clone().unwrap_or_default();
+    [user.email.to_string(), name, role.to_owned(), state.to_owned(), user.groups.join(",")]
+}
+
+fn as_json(user: &User) -> Value {
+    json!({
+        "id": user.id.as_str(),
+        "email": user.email.as_str(),
+        "name": user.name,
+        "organization": user.organization.as_str(),
+        "groups": user.groups,
+        "admin": user.admin_since.is_some(),
+        "disabled": user.disabled_at.is_some(),
+        "created_at": user.created_at.seconds(),
+    })
+}

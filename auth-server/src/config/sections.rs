@@ -1,0 +1,324 @@
+//! The sections: text becomes typed, checked settings.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use doorward_shared::{client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, time::Seconds};
+use url::Url;
+
+use super::{
+    Config, KeySettings, LogFormat, LogSettings, ServerSettings, duration, reader::Reader, report,
+    sources::Source,
+};
+use crate::{
+    domain::policy::{
+        FixedClient, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy,
+        TokenPolicy,
+    },
+    store::Location,
+};
+
+/// Reads every section. `None`, or a problem in the reader, means that the configuration cannot be used.
+pub(super) fn read(reader: &mut Reader) -> Option<Config> {
+    let mut warnings = Vec::new();
+    let issuer = issuer(reader);
+    let server = server(reader);
+    if let Some(issuer) = &issuer {
+        check_transport(reader, issuer, &server);
+    }
+    let store = store(reader);
+    ephemeral(reader);
+    let token = token(reader, &mut warnings);
+    let refresh = refresh(reader, &token, &mut warnings);
+    let session = session(reader);
+    let registration = registration(reader);
+    let limits = Limits {
+        token_failures: reader.count("limits.token_failures"),
+        sign_in_failures: reader.count("limits.sign_in_failures"),
+    };
+    let fixed_client = fixed_client(reader, &registration.app_schemes);
+    let log = log(reader);
+    let store = store?;
+    let keys = keys(reader, &store);
+    let effective = report::effective(reader);
+    let policy =
+        Policy { issuer: issuer?, token, refresh: refresh?, session, registration, limits, fixed_client };
+    Some(Config { policy, server, store, keys, log: log?, effective, warnings })
+}
+
+fn issuer(reader: &mut Reader) -> Option<Issuer> {
+    let text = reader.optional("server.issuer")?;
+    match Issuer::parse(&text) {
+        Ok(issuer) => Some(issuer),
+        Err(error) => {
+            reader.refuse(
+                "server.issuer",
+                format_args!("{text:?}: {error}; write for example https://auth.example.com"),
+            );
+            None
+        }
+    }
+}
+
+fn server(reader: &mut Reader) -> ServerSettings {
+    let listen = reader.items("server.listen", |text| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| "write an IP address and a port, such as 127.0.0.1:9000 or [::1]:9000")
+    });
+    if reader.list("server.listen").is_empty() {
+        reader.refuse("server.listen", "name at least one address, such as 127.0.0.1:9000");
+    }
+    let trusted_proxies = reader.items("server.trusted_proxies", |text| {
+        network(text).ok_or("write an IP address or a network, such as 10.0.0.7 or 10.0.0.0/8")
+    });
+    ServerSettings { listen, trusted_proxies }
+}
+
+/// An address alone is the network that holds nothing else.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Some(longest), |digits| digits.parse().ok())?;
+    (length <= longest).then_some((address, length))
+}
+
+/// Without TLS, whoever is on the way reads passwords and tokens: only this machine may be on it.
+fn check_transport(reader: &mut Reader, issuer: &Issuer, server: &ServerSettings) {
+    if issuer.is_https() || reader.flag("server.allow_insecure_http") {
+        return;
+    }
+    let remedy =
+        "write an https issuer, or set server.allow_insecure_http = true on a network where nobody listens";
+    if !issuer.is_loopback() {
+        reader.refuse(
+            "server.issuer",
+            format_args!("{issuer} sends passwords and tokens in the clear; {remedy}"),
+        );
+    }
+    if let Some(open) = server.listen.iter().find(|address| !address.ip().is_loopback()) {
+        reader.refuse(
+            "server.listen",
+            format_args!("{open} is open to other machines while the issuer is http; {remedy}"),
+        );
+    }
+}
+
+fn store(reader: &mut Reader) -> Option<Location> {
+    if let Some(path) = reader.optional("store.url_file") {
+        if reader.is_given("store.url") {
+            let url = reader.source("store.url");
+            reader.refuse("store.url_file", format_args!("store.url is set too ({url}); keep one of them"));
+            return None;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let source = Source::File { path: path.into(), line: None };
+                reader.replace("store.url", text.trim().to_owned(), source);
+            }
+            Err(error) => {
+                reader.refuse(
+                    "store.url_file",
+                    format_args!("{path}: {error}; name a file that holds the URL"),
+                );
+                return None;
+            }
+        }
+    }
+    // The value may hold a password, so no message repeats it.
+    let text = reader.optional("store.url")?;
+    let location = match text.split_once(':') {
+        Some(("sqlite", path)) => sqlite(path),
+        Some(("postgres" | "postgresql", _)) => match Url::parse(&text) {
+            Ok(url) if url.has_host() => Ok(Location::Postgres(text)),
+            _ => Err("the PostgreSQL URL cannot be read; write postgres://USER:PASSWORD@HOST/DATABASE"),
+        },
+        _ => Err("write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
+    };
+    match location {
+        Ok(location) => Some(location),
+        Err(problem) => {
+            reader.refuse("store.url", problem);
+            None
+        }
+    }
+}
+
+fn sqlite(path: &str) -> Result<Location, &'static str> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.contains(":memory:") {
+        Err("a database in memory would forget everything at a restart; write sqlite:PATH")
+    } else if path.is_empty() || path.ends_with('/') || path.contains('?') {
+        Err("write sqlite: and the path of a file, without options, such as sqlite:./data/doorward.db")
+    } else {
+        Ok(Location::Sqlite(path.into()))
+    }
+}
+
+fn ephemeral(reader: &mut Reader) {
+    let url = reader.optional("ephemeral.url").unwrap_or_default();
+    if url != "memory:" {
+        reader.refuse("ephemeral.url", "this version supports memory: only; write memory: or leave it out");
+    }
+}
+
+fn keys(reader: &mut Reader, store: &Location) -> KeySettings {
+    if let Some(path) = reader.optional("keys.kek_file") {
+        return KeySettings { kek_file: path.into(), make_if_missing: false };
+    }
+    let kek_file = match store {
+        Location::Sqlite(database) => beside(database),
+        Location::Postgres(_) => PathBuf::from("./data/doorward.kek"),
+    };
+    reader.replace("keys.kek_file", kek_file.display().to_string(), Source::Default);
+    KeySettings { kek_file, make_if_missing: true }
+}
+
+/// `doorward.kek` beside `doorward.db`. A database that is called so itself must not be taken for the key.
+fn beside(database: &Path) -> PathBuf {
+    let path = database.with_extension("kek");
+    if path == database { database.with_extension("kek.kek") } else { path }
+}
+
+fn token(reader: &mut Reader, warnings: &mut Vec<String>) -> TokenPolicy {
+    let token = TokenPolicy {
+        // RFC 6749 §4.1.2 recommends ten minutes at most.
+        code_ttl: reader.duration("token.code_ttl", Seconds::new(1)..=Seconds::minutes(10)),
+        access_ttl: reader.duration("token.access_ttl", Seconds::new(1)..=Seconds::days(1)),
+    };
+    if token.access_ttl < Seconds::minutes(6) {
+        warnings.push(format!(
+            "token.access_ttl ({}): some clients take a token that lives five minutes or less for expired at once; write 6m \
+             or more",
+            reader.source("token.access_ttl")
+        ));
+    }
+    token
+}
+
+fn refresh(reader: &mut Reader, token: &TokenPolicy, warnings: &mut Vec<String>) -> Option<RefreshPolicy> {
+    let (idle, absolute) = (reader.some_time("refresh.idle"), reader.some_time("refresh.absolute"));
+    at_most(reader, "refresh.idle", idle, "refresh.absolute", absolute);
+    if idle < token.access_ttl {
+        warnings.push(format!(
+            "refresh.idle ({}): refresh tokens die before the access tokens that they renew; write more than {}",
+            reader.source("refresh.idle"),
+            duration::words(token.access_ttl)
+        ));
+    }
+    let window = reader.optional("refresh.retry_window").unwrap_or_default();
+    if duration::parse(&window) != Some(Seconds::new(0)) {
+        reader.refuse(
+            "refresh.retry_window",
+            format_args!(
+                "{window:?} is not supported: in this version a refresh token can be used once and never retried; write 0s \
+                 or leave it out"
+            ),
+        );
+    }
+    let words =
+        [("refresh_replayed", ReplayError::RefreshReplayed), ("invalid_grant", ReplayError::InvalidGrant)];
+    let replay_error = reader.choice("refresh.replay_error", &words)?;
+    Some(RefreshPolicy { idle, absolute, replay_error })
+}
+
+fn session(reader: &mut Reader) -> SessionPolicy {
+    let (idle, absolute) = (reader.some_time("session.idle"), reader.some_time("session.absolute"));
+    at_most(reader, "session.idle", idle, "session.absolute", absolute);
+    let pending_request = reader.duration("session.pending_request", Seconds::new(1)..=Seconds::days(1));
+    SessionPolicy { idle, absolute, pending_request }
+}
+
+fn at_most(reader: &mut Reader, key: &str, length: Seconds, bound_key: &str, bound: Seconds) {
+    if length > bound {
+        let bound = duration::words(bound);
+        reader.refuse(
+            key,
+            format_args!(
+                "it is longer than {bound_key} = {bound}; write at most {bound}, or raise {bound_key}"
+            ),
+        );
+    }
+}
+
+fn registration(reader: &mut Reader) -> RegistrationPolicy {
+    RegistrationPolicy {
+        enabled: reader.flag("registration.enabled"),
+        app_schemes: reader.items("registration.app_schemes", app_scheme),
+        per_address: reader.count("registration.per_address"),
+        overall: reader.count("registration.overall"),
+        unused_ttl: reader.some_time("registration.unused_ttl"),
+    }
+}
+
+/// Schemes that a browser itself acts on, or that are no application.
+const NO_APPLICATION: [&str; 15] = [
+    "about",
+    "blob",
+    "chrome",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "http",
+    "https",
+    "javascript",
+    "mailto",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
+fn app_scheme(text: &str) -> Result<String, &'static str> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.');
+    if NO_APPLICATION.contains(&text) {
+        Err("this scheme is not an application's; remove it")
+    } else if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("write the scheme alone, in lower case and without a colon, such as cursor")
+    }
+}
+
+/// `None`: switched off, or something is wrong with it, which the reader then knows.
+fn fixed_client(reader: &mut Reader, app_schemes: &[String]) -> Option<FixedClient> {
+    let id = reader.optional("fixed_client.client_id")?;
+    let client_id = ClientId::parse(&id);
+    if let Err(error) = client_id {
+        reader.refuse("fixed_client.client_id", format_args!("{id:?}: {error}; write another identifier"));
+    } else if id.starts_with("https://") {
+        reader.refuse(
+            "fixed_client.client_id",
+            "an identifier that is a URL means a metadata document; write another one",
+        );
+    }
+    let name = reader.optional("fixed_client.name")?;
+    let redirect_uris = reader.items("fixed_client.redirect_uris", |uri| {
+        RedirectUri::register(uri, app_schemes).map(|uri| uri.as_str().to_owned())
+    });
+    if redirect_uris.is_empty() {
+        let remedy = "name at least one redirect URI, or set fixed_client.enabled = false";
+        reader.refuse("fixed_client.redirect_uris", remedy);
+    }
+    let client = FixedClient { client_id: client_id.ok()?, name, redirect_uris };
+    reader.flag("fixed_client.enabled").then_some(client)
+}
+
+fn log(reader: &mut Reader) -> Option<LogSettings> {
+    let format = reader.choice("log.format", &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]);
+    let levels = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
+    ];
+    let level = reader.choice("log.level", &levels);
+    Some(LogSettings { format: format?, level: level? })
+}
