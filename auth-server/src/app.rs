@@ -88,7 +88,6 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let wardrobe = Wardrobe::new(&table, context.policy.issuer.is_https());
     let proxies = TrustedProxies::new(&config.server.trusted_proxies);
     let site = Arc::new(Site::new(context, Tags::new(&kek, "forms"), proxies));
-    drop(kek);
 
     let tidy = tokio::spawn(keep_tidy(Arc::clone(&site)));
     let factory = {

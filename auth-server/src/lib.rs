@@ -5,6 +5,7 @@
 //! instrument; nothing below knows who called it. `tests/layering.rs` holds the floors.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod ephemeral;

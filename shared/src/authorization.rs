@@ -129,7 +129,8 @@ impl AuthorizationRequest {
             scope: Scope::parse(one("scope")?.unwrap_or_default())
                 .map_err(|e| OAuthError::new(ErrorCode::InvalidScope, e.to_string()))?,
             nonce: one("nonce")?.map(String::from),
-            code_challenge: challenge(one("code_challenge")?, one("code_challenge_method")?).map_err(invalid)?,
+            code_challenge: challenge(one("code_challenge")?, one("code_challenge_method")?)
+                .map_err(invalid)?,
             resource: one_resource(self.form.all("resource"))?,
             prompt: Prompt::parse(one("prompt")?.unwrap_or_default()).map_err(invalid)?,
             max_age: one("max_age")?.map(max_age).transpose().map_err(invalid)?,
@@ -144,8 +145,9 @@ fn challenge(challenge: Option<&str>, method: Option<&str>) -> Result<CodeChalle
     if method != Some(pkce::METHOD) {
         return Err("only code_challenge_method=S256 is supported".to_owned());
     }
-    CodeChallenge::parse(challenge)
-        .ok_or_else(|| "code_challenge is not the base64url text of a SHA-256 (43 characters, no padding)".to_owned())
+    CodeChallenge::parse(challenge).ok_or_else(|| {
+        "code_challenge is not the base64url text of a SHA-256 (43 characters, no padding)".to_owned()
+    })
 }
 
 /// Reads the repeatable `resource` parameter. Repeats of the same one are folded, since a real client sends them; two
@@ -153,7 +155,8 @@ fn challenge(challenge: Option<&str>, method: Option<&str>) -> Result<CodeChalle
 pub fn one_resource<'a>(values: impl Iterator<Item = &'a str>) -> Result<Option<ResourceUri>, OAuthError> {
     let mut found: Option<ResourceUri> = None;
     for value in values {
-        let next = ResourceUri::parse(value).map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
+        let next = ResourceUri::parse(value)
+            .map_err(|e| OAuthError::new(ErrorCode::InvalidTarget, e.to_string()))?;
         if found.as_ref().is_some_and(|first| !first.same_as(&next)) {
             return Err(OAuthError::new(
                 ErrorCode::InvalidTarget,
@@ -168,7 +171,9 @@ pub fn one_resource<'a>(values: impl Iterator<Item = &'a str>) -> Result<Option<
 fn max_age(text: &str) -> Result<Seconds, String> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let seconds = if plain { text.parse::<u32>().ok() } else { None };
-    seconds.map(|n| Seconds::new(i64::from(n))).ok_or_else(|| "max_age is a whole number of seconds".to_owned())
+    seconds
+        .map(|n| Seconds::new(i64::from(n)))
+        .ok_or_else(|| "max_age is a whole number of seconds".to_owned())
 }
 
 impl Prompt {
@@ -192,7 +197,12 @@ impl Prompt {
 }
 
 /// The address of an answer: the proven redirect URI with the answer's parameters. `iss` is always among them (RFC 9207).
-pub fn response_location(redirect_uri: &str, issuer: &Issuer, state: Option<&str>, answer: &[(&str, &str)]) -> String {
+pub fn response_location(
+    redirect_uri: &str,
+    issuer: &Issuer,
+    state: Option<&str>,
+    answer: &[(&str, &str)],
+) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(answer);
     if let Some(state) = state {
@@ -220,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_plain_request_is_read() {
-        let request = AuthorizationRequest::parse(&format!("{GOOD}&scope=openid&resource=https://mcp.test/a")).unwrap();
+        let request =
+            AuthorizationRequest::parse(&format!("{GOOD}&scope=openid&resource=https://mcp.test/a")).unwrap();
         let params = request.params().unwrap();
         assert_eq!(request.state(), Some("S1"));
         assert!(params.scope.contains("openid"));
@@ -230,7 +241,10 @@ mod tests {
     #[test]
     fn who_cannot_be_answered_gets_no_redirect() {
         assert_eq!(AuthorizationRequest::parse(&without("client_id")).unwrap_err(), Unreadable::ClientId);
-        assert_eq!(AuthorizationRequest::parse(&without("redirect_uri")).unwrap_err(), Unreadable::RedirectUri);
+        assert_eq!(
+            AuthorizationRequest::parse(&without("redirect_uri")).unwrap_err(),
+            Unreadable::RedirectUri
+        );
         for (extra, error) in [
             ("&client_id=other", Unreadable::ClientId),
             ("&redirect_uri=https://evil.test", Unreadable::RedirectUri),

@@ -113,7 +113,9 @@ impl Members<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, OAuthError> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) if text.len() <= MAX_TEXT => Ok((!text.is_empty()).then(|| text.clone())),
+            Some(Value::String(text)) if text.len() <= MAX_TEXT => {
+                Ok((!text.is_empty()).then(|| text.clone()))
+            }
             Some(Value::String(_)) => Err(invalid(format!("{name} is longer than {MAX_TEXT} bytes"))),
             Some(_) => Err(invalid(format!("{name} must be a string"))),
         }
@@ -121,7 +123,8 @@ impl Members<'_> {
 
     fn https(&self, name: &str) -> Result<Option<String>, OAuthError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let plain = text.bytes().all(|b| matches!(b, 0x21..=0x7E) && !matches!(b, b'"' | b'<' | b'>' | b'\\'));
+        let plain =
+            text.bytes().all(|b| matches!(b, 0x21..=0x7E) && !matches!(b, b'"' | b'<' | b'>' | b'\\'));
         let https = Url::parse(&text).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
         if plain && https { Ok(Some(text)) } else { Err(invalid(format!("{name} must be an https URL"))) }
     }
@@ -139,7 +142,8 @@ impl Members<'_> {
         }
         let secret = |key: &Value| {
             let has = |name: &str| key.get(name).is_some();
-            key.get("kty").and_then(Value::as_str) == Some("oct") || ["d", "p", "q", "dp", "dq", "qi"].into_iter().any(has)
+            key.get("kty").and_then(Value::as_str) == Some("oct")
+                || ["d", "p", "q", "dp", "dq", "qi"].into_iter().any(has)
         };
         let keys = self.get("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array);
         if keys.is_some_and(|keys| keys.iter().any(secret)) {
@@ -152,7 +156,10 @@ impl Members<'_> {
 fn redirect_uris(listed: Option<Vec<&str>>, app_schemes: &[String]) -> Result<Vec<String>, OAuthError> {
     let listed = listed.unwrap_or_default();
     if listed.is_empty() {
-        return Err(OAuthError::new(ErrorCode::InvalidRedirectUri, "redirect_uris must name at least one address"));
+        return Err(OAuthError::new(
+            ErrorCode::InvalidRedirectUri,
+            "redirect_uris must name at least one address",
+        ));
     }
     let mut uris: Vec<String> = Vec::new();
     for text in listed {
@@ -178,7 +185,9 @@ fn grant_types(listed: Option<Vec<&str>>) -> Result<Vec<GrantType>, OAuthError> 
     if known.contains(&GrantType::AuthorizationCode) {
         Ok(known)
     } else {
-        Err(invalid("grant_types must contain \"authorization_code\"; other ways to a token are not open to registration"))
+        Err(invalid(
+            "grant_types must contain \"authorization_code\"; other ways to a token are not open to registration",
+        ))
     }
 }
 
@@ -223,7 +232,9 @@ mod tests {
 
     #[test]
     fn an_omitted_method_means_public_and_unknown_members_are_dropped() {
-        let metadata = read(json!({"redirect_uris": ["https://app.test/cb"], "is_admin": true, "client_uri": null})).unwrap();
+        let metadata =
+            read(json!({"redirect_uris": ["https://app.test/cb"], "is_admin": true, "client_uri": null}))
+                .unwrap();
         assert_eq!(metadata.token_endpoint_auth_method, AuthMethod::None);
         let answer = serde_json::to_value(&metadata).unwrap();
         assert_eq!(
@@ -255,7 +266,10 @@ mod tests {
             (json!({"token_endpoint_auth_method": "private_key_jwt"}), ErrorCode::InvalidClientMetadata),
             (json!({"jwks": {"keys": [{"kty": "oct", "k": "AA"}]}}), ErrorCode::InvalidClientMetadata),
             (json!({"jwks": {"keys": [{"kty": "RSA", "d": "AA"}]}}), ErrorCode::InvalidClientMetadata),
-            (json!({"jwks": {"keys": []}, "jwks_uri": "https://app.test/jwks"}), ErrorCode::InvalidClientMetadata),
+            (
+                json!({"jwks": {"keys": []}, "jwks_uri": "https://app.test/jwks"}),
+                ErrorCode::InvalidClientMetadata,
+            ),
             (json!({"application_type": "toaster"}), ErrorCode::InvalidClientMetadata),
         ] {
             let mut body = json!({"redirect_uris": ["https://app.test/cb"]});

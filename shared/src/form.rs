@@ -79,7 +79,8 @@ pub fn decode(text: &str) -> Result<String, FormError> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).ok_or(FormError::Encoding);
+                let mut digit =
+                    || rest.next().and_then(|b| char::from(b).to_digit(16)).ok_or(FormError::Encoding);
                 u8::try_from(digit()? * 16 + digit()?).map_err(|_| FormError::Encoding)?
             }
             other => other,

@@ -60,7 +60,9 @@ pub enum ModelError {
     #[error("permission {0:?} is not a scope token (printable ASCII without space, quote, backslash)")]
     Name(String),
     /// The name is reserved for OpenID Connect.
-    #[error("permission {0:?} is a scope of OpenID Connect; choose a name of your own, such as \"files:read\"")]
+    #[error(
+        "permission {0:?} is a scope of OpenID Connect; choose a name of your own, such as \"files:read\""
+    )]
     Reserved(String),
     /// A name occurs twice.
     #[error("{0:?} occurs twice; every permission, tier and tool is named once")]

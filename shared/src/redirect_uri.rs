@@ -49,7 +49,9 @@ pub enum RedirectUriError {
     #[error("http is allowed for 127.0.0.1, [::1] and localhost only; use https")]
     PlainHttp,
     /// The scheme is neither https, loopback http nor an accepted private-use scheme.
-    #[error("the scheme is not accepted: use https, http on loopback, or a reversed domain name such as com.example.app")]
+    #[error(
+        "the scheme is not accepted: use https, http on loopback, or a reversed domain name such as com.example.app"
+    )]
     Scheme,
 }
 
@@ -205,13 +207,35 @@ const fn is_uri_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,
-            b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\''
-                | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%'
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b':'
+                | b'/'
+                | b'?'
+                | b'#'
+                | b'['
+                | b']'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b'%'
         )
 }
 
 fn percent_encoding_is_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| after.len() >= 2 && after.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
+    text.split('%')
+        .skip(1)
+        .all(|after| after.len() >= 2 && after.bytes().take(2).all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -229,11 +253,26 @@ mod tests {
         let uri = registered("https://app.test/cb");
         assert!(uri.admits("https://app.test/cb"));
         for other in [
-            "https://evil.test/cb", "https://app.test/CB", "https://app.test/cb/", "https://app.test//cb",
-            "https://app.test/./cb", "https://app.test/x/../cb", "https://app.test/cb?x=1", "https://app.test/cb#f",
-            "https://app.test@evil.test/cb", "https://app.test\\@evil.test/cb", "https:app.test/cb", "//app.test/cb",
-            "/cb", "https://app.test:443/cb", "HTTPS://app.test/cb", "https://APP.test/cb", "https://app.test/%63b",
-            " https://app.test/cb", "https://app.test/cb\n", "",
+            "https://evil.test/cb",
+            "https://app.test/CB",
+            "https://app.test/cb/",
+            "https://app.test//cb",
+            "https://app.test/./cb",
+            "https://app.test/x/../cb",
+            "https://app.test/cb?x=1",
+            "https://app.test/cb#f",
+            "https://app.test@evil.test/cb",
+            "https://app.test\\@evil.test/cb",
+            "https:app.test/cb",
+            "//app.test/cb",
+            "/cb",
+            "https://app.test:443/cb",
+            "HTTPS://app.test/cb",
+            "https://APP.test/cb",
+            "https://app.test/%63b",
+            " https://app.test/cb",
+            "https://app.test/cb\n",
+            "",
         ] {
             assert!(!uri.admits(other), "{other:?}");
         }
@@ -246,11 +285,23 @@ mod tests {
             assert!(uri.admits(same), "{same}");
         }
         for other in [
-            "http://127.0.0.1:51004/other", "http://127.0.0.1:51004/cb?x=1", "http://localhost:51004/cb",
-            "http://[::1]:51004/cb", "http://127.0.0.2:1/cb", "http://127.1/cb", "http://2130706433/cb",
-            "http://0x7f.1/cb", "http://127.0.0.1:51004@evil.test/cb", "http://127.0.0.1.evil.test/cb",
-            "https://127.0.0.1:51004/cb", "http://127.0.0.1:0/cb", "http://127.0.0.1:65536/cb",
-            "http://127.0.0.1:-1/cb", "http://127.0.0.1:080/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:80:81/cb",
+            "http://127.0.0.1:51004/other",
+            "http://127.0.0.1:51004/cb?x=1",
+            "http://localhost:51004/cb",
+            "http://[::1]:51004/cb",
+            "http://127.0.0.2:1/cb",
+            "http://127.1/cb",
+            "http://2130706433/cb",
+            "http://0x7f.1/cb",
+            "http://127.0.0.1:51004@evil.test/cb",
+            "http://127.0.0.1.evil.test/cb",
+            "https://127.0.0.1:51004/cb",
+            "http://127.0.0.1:0/cb",
+            "http://127.0.0.1:65536/cb",
+            "http://127.0.0.1:-1/cb",
+            "http://127.0.0.1:080/cb",
+            "http://127.0.0.1:/cb",
+            "http://127.0.0.1:80:81/cb",
         ] {
             assert!(!uri.admits(other), "{other}");
         }

@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn another_path_case_or_port_is_another_resource() {
-        for other in ["https://mcp.test/A", "https://mcp.test/ab", "https://mcp.test:8443/a", "http://mcp.test/a"] {
+        for other in
+            ["https://mcp.test/A", "https://mcp.test/ab", "https://mcp.test:8443/a", "http://mcp.test/a"]
+        {
             assert!(!uri("https://mcp.test/a").same_as(&uri(other)), "{other}");
         }
     }
@@ -131,8 +133,16 @@ mod tests {
     #[test]
     fn what_is_no_plain_address_is_refused() {
         for bad in [
-            "https://mcp.test/a#f", "mcp.test/a", "javascript:x", "https://u@mcp.test/a", "https:mcp.test", "",
-            " https://mcp.test/a", "https://mcp.test/a\n", "https://mcp.test\\a", "urn:x:y",
+            "https://mcp.test/a#f",
+            "mcp.test/a",
+            "javascript:x",
+            "https://u@mcp.test/a",
+            "https:mcp.test",
+            "",
+            " https://mcp.test/a",
+            "https://mcp.test/a\n",
+            "https://mcp.test\\a",
+            "urn:x:y",
         ] {
             assert_eq!(ResourceUri::parse(bad), Err(ResourceSyntax), "{bad:?}");
         }

@@ -102,16 +102,21 @@ impl PresentedClient {
     /// Reads the client's identifier and proof from the `Authorization` header and the body.
     pub fn read(authorization: Option<&str>, form: &Form) -> Result<Self, OAuthError> {
         let invalid = |text: &'static str| OAuthError::new(ErrorCode::InvalidRequest, text);
-        let one = |name| form.one(name).map_err(|e| OAuthError::new(ErrorCode::InvalidRequest, e.to_string()));
+        let one =
+            |name| form.one(name).map_err(|e| OAuthError::new(ErrorCode::InvalidRequest, e.to_string()));
         let (body_id, body_secret) = (one("client_id")?, one("client_secret")?);
         let Some(header) = authorization else {
             let id = body_id.ok_or_else(|| invalid("client_id is missing"))?;
             let client_id = ClientId::parse(id).map_err(|_| unknown_client())?;
-            let proof = body_secret.map_or(PresentedProof::None, |secret| PresentedProof::Post(secret.to_owned()));
+            let proof =
+                body_secret.map_or(PresentedProof::None, |secret| PresentedProof::Post(secret.to_owned()));
             return Ok(Self { client_id, proof });
         };
         let (id, secret) = basic(header).ok_or_else(|| {
-            OAuthError::new(ErrorCode::InvalidClient, "the Authorization header is not a Basic header of RFC 6749 2.3.1")
+            OAuthError::new(
+                ErrorCode::InvalidClient,
+                "the Authorization header is not a Basic header of RFC 6749 2.3.1",
+            )
         })?;
         if body_secret.is_some() {
             return Err(invalid("send the client secret once: in the header or in the body"));
@@ -126,7 +131,10 @@ impl PresentedClient {
 
 /// The answer for a client that does not exist, is disabled, or failed to prove itself (RFC 6749 §5.2).
 pub fn unknown_client() -> OAuthError {
-    OAuthError::new(ErrorCode::InvalidClient, "unknown client or wrong client secret; register the client again")
+    OAuthError::new(
+        ErrorCode::InvalidClient,
+        "unknown client or wrong client secret; register the client again",
+    )
 }
 
 fn basic(header: &str) -> Option<(String, String)> {
@@ -186,7 +194,8 @@ impl fmt::Debug for Refresh {
 impl TokenRequest {
     /// Reads the body of a token request.
     pub fn parse(form: &Form) -> Result<Self, OAuthError> {
-        let one = |name| form.one(name).map_err(|e| OAuthError::new(ErrorCode::InvalidRequest, e.to_string()));
+        let one =
+            |name| form.one(name).map_err(|e| OAuthError::new(ErrorCode::InvalidRequest, e.to_string()));
         let need = |name: &'static str| {
             one(name)?
                 .map(String::from)
@@ -267,8 +276,13 @@ mod tests {
 
     #[test]
     fn a_malformed_header_is_an_invalid_client() {
-        for token in ["%%%", &STANDARD.encode("no-colon"), &STANDARD.encode("a%zz:b"), &STANDARD.encode(":b")] {
-            assert_eq!(read(Some(&format!("Basic {token}")), "").unwrap_err(), ErrorCode::InvalidClient, "{token}");
+        for token in ["%%%", &STANDARD.encode("no-colon"), &STANDARD.encode("a%zz:b"), &STANDARD.encode(":b")]
+        {
+            assert_eq!(
+                read(Some(&format!("Basic {token}")), "").unwrap_err(),
+                ErrorCode::InvalidClient,
+                "{token}"
+            );
         }
         assert_eq!(read(Some("Bearer x"), "").unwrap_err(), ErrorCode::InvalidClient);
     }
@@ -285,7 +299,10 @@ mod tests {
     #[test]
     fn an_empty_scope_at_refresh_is_as_good_as_none() {
         let form = Form::parse("grant_type=refresh_token&refresh_token=x&scope=").unwrap();
-        assert!(matches!(TokenRequest::parse(&form), Ok(TokenRequest::RefreshToken(Refresh { scope: None, .. }))));
+        assert!(matches!(
+            TokenRequest::parse(&form),
+            Ok(TokenRequest::RefreshToken(Refresh { scope: None, .. }))
+        ));
     }
 
     #[test]

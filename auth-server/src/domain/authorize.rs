@@ -176,8 +176,10 @@ impl Parsed {
         if !client.redirect_uris.iter().any(|uri| uri.admits(&request.redirect_uri)) {
             return Err(PageError::RedirectUri);
         }
-        let address =
-            ReturnAddress { redirect_uri: request.redirect_uri.clone(), state: request.state().map(String::from) };
+        let address = ReturnAddress {
+            redirect_uri: request.redirect_uri.clone(),
+            state: request.state().map(String::from),
+        };
         Ok(Bound { request, client, address })
     }
 }
@@ -207,8 +209,12 @@ impl Read {
         }
         let Some(resource) = resource else {
             let text = match params.resource {
-                Some(_) => "unknown resource: register it at the authorization server with `doorward resource add`",
-                None => "the resource parameter is missing, and there is no single resource it could mean (RFC 8707)",
+                Some(_) => {
+                    "unknown resource: register it at the authorization server with `doorward resource add`"
+                }
+                None => {
+                    "the resource parameter is missing, and there is no single resource it could mean (RFC 8707)"
+                }
             };
             return Err(address.refuse(OAuthError::new(ErrorCode::InvalidTarget, text)));
         };
@@ -251,7 +257,8 @@ impl Validated {
         match signed_in.filter(|signed_in| signed_in.user.disabled_at.is_none()).filter(fresh_enough) {
             Some(SignedIn { session, user, .. }) => Ok(Authenticated { request: self, session, user }),
             None if self.params.prompt.none => {
-                let error = OAuthError::new(ErrorCode::LoginRequired, "nobody is signed in; ask without prompt=none");
+                let error =
+                    OAuthError::new(ErrorCode::LoginRequired, "nobody is signed in; ask without prompt=none");
                 Err(Pause::Refuse(Box::new(self.address.refuse(error))))
             }
             None => Err(Pause::Login(Box::new(self))),
@@ -288,9 +295,17 @@ impl Authenticated {
     }
 
     /// Demands an answer to exactly what would be shown now. There is no remembered yes: permissions are ticked each time.
-    pub fn consent(self, answer: Option<Answer>, policy: &Policy, now: Timestamp) -> Result<Consented, Pause> {
+    pub fn consent(
+        self,
+        answer: Option<Answer>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Consented, Pause> {
         if self.request.params.prompt.none {
-            let error = OAuthError::new(ErrorCode::ConsentRequired, "the user has to be asked; ask without prompt=none");
+            let error = OAuthError::new(
+                ErrorCode::ConsentRequired,
+                "the user has to be asked; ask without prompt=none",
+            );
             return Err(Pause::Refuse(Box::new(self.request.address.refuse(error))));
         }
         let offer = self.offer(self.oidc());
@@ -345,5 +360,142 @@ impl Consented {
             expires_at: now.plus(policy.token.code_ttl),
         };
         (location, issued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_shared::{client_id::ClientId, secret::SystemEntropy, time::Seconds};
+
+    use super::*;
+    use crate::domain::fixture::{self, CHALLENGE, NOW};
+
+    fn query(extra: &str) -> String {
+        format!(
+            "response_type=code&client_id=pub1&redirect_uri=https%3A%2F%2Fapp.test%2Fcb&state=S1&code_challenge={CHALLENGE}\
+             &code_challenge_method=S256&resource=https://mcp.test/a{extra}"
+        )
+    }
+
+    fn validated(extra: &str) -> Validated {
+        let bound = Parsed::parse(&query(extra)).unwrap().bind(Some(fixture::client())).unwrap();
+        bound.read().unwrap().validate(Some(fixture::resource()), &fixture::policy()).unwrap()
+    }
+
+    fn authenticated(extra: &str) -> Authenticated {
+        let signed_in = fixture::signed_in(&fixture::user(), Freshness::ForThisRequest);
+        validated(extra).authenticate(Some(signed_in), NOW).unwrap()
+    }
+
+    fn yes(asked: &Authenticated, tiers: &[&str]) -> Answer {
+        let tiers = tiers.iter().copied().map(String::from).collect();
+        Answer {
+            digest: asked.offer(asked.oidc()).digest(),
+            decision: Decision::Authorize { tiers, expires: None },
+        }
+    }
+
+    fn location(error: &RedirectError) -> String {
+        error.location(&fixture::policy().issuer)
+    }
+
+    #[test]
+    fn nothing_is_sent_to_an_address_that_was_not_registered() {
+        let evil = query("").replace("app.test", "evil.test");
+        let refused = Parsed::parse(&evil).unwrap().bind(Some(fixture::client()));
+        assert_eq!(refused.unwrap_err(), PageError::RedirectUri);
+        for client in [
+            None,
+            Some(Client { disabled_at: Some(NOW), ..fixture::client() }),
+            Some(Client { id: ClientId::parse("other").unwrap(), ..fixture::client() }),
+        ] {
+            assert_eq!(
+                Parsed::parse(&query("")).unwrap().bind(client).unwrap_err(),
+                PageError::UnknownClient
+            );
+        }
+    }
+
+    #[test]
+    fn an_unsupported_scope_is_named_and_the_reader_told_where_permissions_are_chosen() {
+        let bound =
+            Parsed::parse(&query("&scope=openid+artifacts:read")).unwrap().bind(Some(fixture::client()));
+        let read = bound.unwrap().read().unwrap();
+        let error = read.validate(Some(fixture::resource()), &fixture::policy()).unwrap_err();
+        assert_eq!(error.error().code(), ErrorCode::InvalidScope);
+        assert!(error.error().description().starts_with("unsupported scope artifacts:read"));
+        let location = location(&error);
+        assert!(location.starts_with("https://app.test/cb?error=invalid_scope&"), "{location}");
+        assert!(location.ends_with("&state=S1&iss=https%3A%2F%2Fas.test"), "{location}");
+    }
+
+    #[test]
+    fn without_a_resource_nothing_is_issued() {
+        let read = Parsed::parse(&query("")).unwrap().bind(Some(fixture::client())).unwrap().read().unwrap();
+        let error = read.validate(None, &fixture::policy()).unwrap_err();
+        assert_eq!(error.error().code(), ErrorCode::InvalidTarget);
+    }
+
+    #[test]
+    fn a_sign_in_must_be_there_live_and_fresh_enough() {
+        let user = fixture::user();
+        let earlier = || Some(fixture::signed_in(&user, Freshness::Earlier));
+        assert!(matches!(validated("").authenticate(None, NOW), Err(Pause::Login(_))));
+        assert!(validated("").authenticate(earlier(), NOW).is_ok());
+        assert!(matches!(validated("&prompt=login").authenticate(earlier(), NOW), Err(Pause::Login(_))));
+        let again = Some(fixture::signed_in(&user, Freshness::ForThisRequest));
+        assert!(validated("&prompt=login").authenticate(again, NOW).is_ok());
+        let later = NOW.plus(Seconds::new(3));
+        assert!(matches!(validated("&max_age=1").authenticate(earlier(), later), Err(Pause::Login(_))));
+        assert!(validated("&max_age=3").authenticate(earlier(), later).is_ok());
+        let mut disabled = fixture::signed_in(&user, Freshness::ForThisRequest);
+        disabled.user.disabled_at = Some(NOW);
+        assert!(matches!(validated("").authenticate(Some(disabled), NOW), Err(Pause::Login(_))));
+    }
+
+    #[test]
+    fn where_no_page_may_be_shown_the_client_is_told_what_is_missing() {
+        let Err(Pause::Refuse(error)) = validated("&prompt=none").authenticate(None, NOW) else {
+            panic!("refused")
+        };
+        assert_eq!(error.error().code(), ErrorCode::LoginRequired);
+        let asked = authenticated("&prompt=none");
+        let Err(Pause::Refuse(error)) = asked.consent(None, &fixture::policy(), NOW) else {
+            panic!("refused")
+        };
+        assert_eq!(error.error().code(), ErrorCode::ConsentRequired);
+    }
+
+    #[test]
+    fn only_an_answer_to_what_is_shown_now_counts() {
+        let policy = fixture::policy();
+        assert!(matches!(authenticated("").consent(None, &policy, NOW), Err(Pause::Consent(_))));
+        let stale = Answer { digest: "stale".to_owned(), ..yes(&authenticated(""), &["read"]) };
+        assert!(matches!(authenticated("").consent(Some(stale), &policy, NOW), Err(Pause::Consent(_))));
+        // The digest is bound to the person: another person's yes is no answer.
+        let of_another = yes(&authenticated(""), &["read"]);
+        assert!(matches!(authenticated("").consent(Some(of_another), &policy, NOW), Err(Pause::Consent(_))));
+    }
+
+    #[test]
+    fn a_no_goes_to_the_client_and_a_yes_becomes_a_code_for_exactly_what_was_ticked() {
+        let policy = fixture::policy();
+        let asked = authenticated("");
+        let deny = Answer { decision: Decision::Deny, ..yes(&asked, &[]) };
+        let Err(Pause::Refuse(error)) = asked.consent(Some(deny), &policy, NOW) else { panic!("refused") };
+        assert_eq!(error.error().code(), ErrorCode::AccessDenied);
+
+        let asked = authenticated("&scope=openid&nonce=N");
+        let answer = yes(&asked, &["read"]);
+        let code = Secret::<AuthorizationCode>::generate(&SystemEntropy);
+        let grant = GrantId::generate(NOW, &SystemEntropy);
+        let (location, issued) =
+            asked.consent(Some(answer), &policy, NOW).unwrap().issue(&code, grant, &policy, NOW);
+        let expected =
+            format!("https://app.test/cb?code={}&state=S1&iss=https%3A%2F%2Fas.test", code.expose());
+        assert_eq!(location, expected);
+        assert_eq!(issued.grant().permissions, Scope::parse("artifacts:read").unwrap());
+        assert_eq!(issued.grant().oidc, Scope::parse("openid").unwrap());
+        assert_eq!((issued.nonce(), issued.expires_at()), (Some("N"), NOW.plus(Seconds::new(60))));
     }
 }

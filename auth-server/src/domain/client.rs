@@ -88,8 +88,12 @@ impl Client {
     pub const fn auth_method(&self) -> AuthMethod {
         match self.credentials {
             Credentials::Public => AuthMethod::None,
-            Credentials::Confidential { method: ConfidentialMethod::Post, .. } => AuthMethod::ClientSecretPost,
-            Credentials::Confidential { method: ConfidentialMethod::Basic, .. } => AuthMethod::ClientSecretBasic,
+            Credentials::Confidential { method: ConfidentialMethod::Post, .. } => {
+                AuthMethod::ClientSecretPost
+            }
+            Credentials::Confidential { method: ConfidentialMethod::Basic, .. } => {
+                AuthMethod::ClientSecretBasic
+            }
         }
     }
 }

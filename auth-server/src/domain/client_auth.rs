@@ -25,13 +25,19 @@ impl AuthenticatedClient<'_> {
         }
         Err(OAuthError::new(
             ErrorCode::UnauthorizedClient,
-            format!("this client did not register the grant type {}; register again with it", grant_type.as_str()),
+            format!(
+                "this client did not register the grant type {}; register again with it",
+                grant_type.as_str()
+            ),
         ))
     }
 }
 
 /// Checks the proof against the method that the client registered, and no other.
-pub fn authenticate<'a>(client: &'a Client, proof: &PresentedProof) -> Result<AuthenticatedClient<'a>, OAuthError> {
+pub fn authenticate<'a>(
+    client: &'a Client,
+    proof: &PresentedProof,
+) -> Result<AuthenticatedClient<'a>, OAuthError> {
     if client.disabled_at.is_some() {
         return Err(unknown_client().because("the client is disabled"));
     }
@@ -42,8 +48,14 @@ pub fn authenticate<'a>(client: &'a Client, proof: &PresentedProof) -> Result<Au
             "this client is public and has no secret: remove the client secret (and any client_secret_basic setting) \
              and authenticate with PKCE only",
         )),
-        (Credentials::Confidential { method: ConfidentialMethod::Post, secret }, PresentedProof::Post(presented))
-        | (Credentials::Confidential { method: ConfidentialMethod::Basic, secret }, PresentedProof::Basic(presented)) => {
+        (
+            Credentials::Confidential { method: ConfidentialMethod::Post, secret },
+            PresentedProof::Post(presented),
+        )
+        | (
+            Credentials::Confidential { method: ConfidentialMethod::Basic, secret },
+            PresentedProof::Basic(presented),
+        ) => {
             let presented = Secret::<ClientSecret>::parse(presented).map(|presented| presented.hash());
             if presented == Some(*secret) { Ok(AuthenticatedClient(client)) } else { Err(unknown_client()) }
         }
@@ -53,8 +65,12 @@ pub fn authenticate<'a>(client: &'a Client, proof: &PresentedProof) -> Result<Au
         (Credentials::Confidential { method, .. }, _) => Err(OAuthError::new(
             ErrorCode::InvalidClient,
             match method {
-                ConfidentialMethod::Post => "this client is registered for client_secret_post: send the secret in the body",
-                ConfidentialMethod::Basic => "this client is registered for client_secret_basic: send a Basic header",
+                ConfidentialMethod::Post => {
+                    "this client is registered for client_secret_post: send the secret in the body"
+                }
+                ConfidentialMethod::Basic => {
+                    "this client is registered for client_secret_basic: send a Basic header"
+                }
             },
         )),
     }

@@ -170,7 +170,8 @@ pub fn decide(
     if asked.redirect_uri.as_ref().is_some_and(|uri| *uri != code.redirect_uri) {
         return Verdict::Refuse(refused("another redirect_uri than the one that was used"));
     }
-    let met = CodeVerifier::parse(&asked.code_verifier).is_some_and(|verifier| code.challenge.is_met_by(&verifier));
+    let met =
+        CodeVerifier::parse(&asked.code_verifier).is_some_and(|verifier| code.challenge.is_met_by(&verifier));
     if !met {
         // A thief without the verifier must not be able to end the tokens of the one who had it.
         return match code.spent_at {
@@ -204,4 +205,117 @@ pub fn decide(
         .is_ok()
         .then(|| NewRefreshToken::first(grant, fresh, &policy.refresh, now));
     Verdict::Redeem(Redemption { code: code.hash, refresh_token, at: now })
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_shared::{client_id::ClientId, resource::ResourceUri, time::Seconds, token::PresentedProof};
+
+    use super::*;
+    use crate::domain::{
+        client::Client,
+        client_auth::authenticate,
+        fixture::{self, NOW, VERIFIER},
+    };
+
+    fn asked() -> CodeExchange {
+        CodeExchange {
+            code: String::new(),
+            redirect_uri: Some("https://app.test/cb".to_owned()),
+            code_verifier: VERIFIER.to_owned(),
+            resource: None,
+        }
+    }
+
+    fn verdict_of(code: &StoredCode, client: &Client, asked: &CodeExchange, now: Timestamp) -> Verdict {
+        let who = authenticate(client, &PresentedProof::None).unwrap();
+        decide(code, &who, asked, Some(&fixture::resource()), fixture::hash(), &fixture::policy(), now)
+    }
+
+    fn verdict(code: &StoredCode, asked: &CodeExchange) -> Verdict {
+        verdict_of(code, &fixture::client(), asked, NOW)
+    }
+
+    fn is_refused(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Refuse(error) if error.code() == ErrorCode::InvalidGrant)
+    }
+
+    #[test]
+    fn a_good_code_is_redeemed_with_the_first_refresh_token_of_its_family() {
+        let Verdict::Redeem(redemption) = verdict(&fixture::code(), &asked()) else { panic!("redeemed") };
+        assert_eq!(redemption.refresh_token().unwrap().generation(), 0);
+        let without = CodeExchange { redirect_uri: None, ..asked() };
+        assert!(matches!(verdict(&fixture::code(), &without), Verdict::Redeem(_)));
+    }
+
+    #[test]
+    fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
+        let client = Client { grant_types: vec![GrantType::AuthorizationCode], ..fixture::client() };
+        let Verdict::Redeem(redemption) = verdict_of(&fixture::code(), &client, &asked(), NOW) else {
+            panic!()
+        };
+        assert!(redemption.refresh_token().is_none());
+    }
+
+    #[test]
+    fn a_second_use_by_the_holder_of_everything_ends_what_the_first_one_gave() {
+        let spent = StoredCode { spent_at: Some(NOW), ..fixture::code() };
+        let Verdict::Replay(revocation) = verdict(&spent, &asked()) else { panic!("replay") };
+        assert_eq!((revocation.grant(), revocation.reason()), (&spent.grant.id, EndReason::CodeReplayed));
+    }
+
+    #[test]
+    fn a_thief_without_the_verifier_cannot_end_anything() {
+        let spent = StoredCode { spent_at: Some(NOW), ..fixture::code() };
+        let wrong = CodeExchange { code_verifier: VERIFIER.replace('d', "e"), ..asked() };
+        assert!(is_refused(&verdict(&spent, &wrong)));
+        assert!(matches!(verdict(&fixture::code(), &wrong), Verdict::WrongVerifier(_)));
+        for short in ["", "short", &"a".repeat(129)] {
+            let wrong = CodeExchange { code_verifier: short.to_owned(), ..asked() };
+            assert!(matches!(verdict(&fixture::code(), &wrong), Verdict::WrongVerifier(_)));
+        }
+    }
+
+    #[test]
+    fn somebody_elses_code_is_refused_and_not_touched() {
+        let other = Client { id: ClientId::parse("evil").unwrap(), ..fixture::client() };
+        for code in [fixture::code(), StoredCode { spent_at: Some(NOW), ..fixture::code() }] {
+            assert!(is_refused(&verdict_of(&code, &other, &asked(), NOW)));
+        }
+    }
+
+    #[test]
+    fn a_code_is_bound_to_its_address_and_its_resource() {
+        let elsewhere = CodeExchange { redirect_uri: Some("https://app.test/other".to_owned()), ..asked() };
+        assert!(is_refused(&verdict(&fixture::code(), &elsewhere)));
+        let other = CodeExchange { resource: ResourceUri::parse("https://mcp.test/b").ok(), ..asked() };
+        let Verdict::Refuse(error) = verdict(&fixture::code(), &other) else { panic!("refused") };
+        assert_eq!(error.code(), ErrorCode::InvalidTarget);
+        let same = CodeExchange { resource: ResourceUri::parse("HTTPS://MCP.test/a/").ok(), ..asked() };
+        assert!(matches!(verdict(&fixture::code(), &same), Verdict::Redeem(_)));
+    }
+
+    #[test]
+    fn what_changed_after_the_yes_counts() {
+        let mut ended_session = fixture::code();
+        ended_session.session.ended_at = Some(NOW);
+        let mut disabled = fixture::code();
+        disabled.user.disabled_at = Some(NOW);
+        let mut over = fixture::code();
+        over.grant.ended_at = Some(NOW);
+        let guessed = StoredCode { failed_tries: MAX_FAILED_TRIES, ..fixture::code() };
+        for code in [ended_session, disabled, over, guessed] {
+            assert!(is_refused(&verdict(&code, &asked())));
+        }
+        assert!(is_refused(&verdict_of(
+            &fixture::code(),
+            &fixture::client(),
+            &asked(),
+            NOW.plus(Seconds::new(60))
+        )));
+        let client = fixture::client();
+        let who = authenticate(&client, &PresentedProof::None).unwrap();
+        let gone = decide(&fixture::code(), &who, &asked(), None, fixture::hash(), &fixture::policy(), NOW);
+        assert!(is_refused(&gone));
+    }
 }

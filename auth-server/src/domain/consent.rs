@@ -1,7 +1,10 @@
 //! Consent: what is shown, and what an answer to exactly that is worth.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use doorward_shared::{scope::Scope, time::{Seconds, Timestamp}};
+use doorward_shared::{
+    scope::Scope,
+    time::{Seconds, Timestamp},
+};
 use sha2::{Digest, Sha256};
 
 use super::{client::Client, entitlement, policy::RefreshPolicy, resource::Resource, user::User};
@@ -85,7 +88,8 @@ const LIFETIMES: [Lifetime; 4] = [
 /// The lifetimes that may be offered: none beyond the operator's bound, longest last. Under a bound of less than a day
 /// only the bound itself is left.
 pub fn lifetimes(policy: &RefreshPolicy) -> Vec<Lifetime> {
-    let mut offered: Vec<_> = LIFETIMES.into_iter().filter(|choice| choice.length <= policy.absolute).collect();
+    let mut offered: Vec<_> =
+        LIFETIMES.into_iter().filter(|choice| choice.length <= policy.absolute).collect();
     if offered.last().is_none_or(|longest| longest.length < policy.absolute) {
         offered.push(Lifetime { id: "max", words: "As long as this server allows", length: policy.absolute });
     }
@@ -122,12 +126,85 @@ impl Offer<'_> {
         if tiers.iter().any(|ticked| !offered.iter().any(|tier| &tier.id == ticked)) {
             return Err(Tampered::Tier);
         }
-        let permissions = self.resource.model.expand(tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
+        let permissions =
+            self.resource.model.expand(tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
         let choices = lifetimes(policy);
         let length = match expires {
             None => policy.absolute,
             Some(id) => choices.iter().find(|choice| choice.id == id).ok_or(Tampered::Lifetime)?.length,
         };
         Ok(Agreement { permissions, expires_at: now.plus(length) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fixture::{self, NOW};
+
+    fn with_offer<T>(client: &Client, test: impl FnOnce(&Offer<'_>) -> T) -> T {
+        let (user, resource, oidc) = (fixture::user(), fixture::resource(), Scope::parse("openid").unwrap());
+        test(&Offer {
+            user: &user,
+            client,
+            redirect_uri: "https://app.test/cb",
+            resource: &resource,
+            oidc: &oidc,
+        })
+    }
+
+    fn agree(client: &Client, tiers: &[&str], expires: Option<&str>) -> Result<Agreement, Tampered> {
+        let tiers: Vec<_> = tiers.iter().copied().map(String::from).collect();
+        with_offer(client, |offer| offer.agree(&tiers, expires, &fixture::policy().refresh, NOW))
+    }
+
+    #[test]
+    fn the_server_expands_the_nesting() {
+        let agreed = agree(&fixture::client(), &["destroy"], Some("7d")).unwrap();
+        assert_eq!(agreed.permissions, fixture::resource().model.all());
+        assert_eq!(agreed.expires_at, NOW.plus(Seconds::days(7)));
+    }
+
+    #[test]
+    fn no_tick_means_no_permission() {
+        assert!(agree(&fixture::client(), &[], None).unwrap().permissions.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_offered_cannot_be_ticked() {
+        let bounded = Client { ceiling: Some("read".to_owned()), ..fixture::client() };
+        assert!(agree(&bounded, &["read"], None).is_ok());
+        assert_eq!(agree(&bounded, &["write"], None), Err(Tampered::Tier));
+        assert_eq!(agree(&fixture::client(), &["admin"], None), Err(Tampered::Tier));
+        assert_eq!(agree(&fixture::client(), &["read"], Some("10y")), Err(Tampered::Lifetime));
+    }
+
+    #[test]
+    fn another_page_has_another_digest() {
+        let client = fixture::client();
+        let renamed = Client { name: Some("Other".to_owned()), ..fixture::client() };
+        let (alice, bob, resource) = (fixture::user(), fixture::user(), fixture::resource());
+        let (one, two) = (Scope::parse("openid").unwrap(), Scope::parse("openid email").unwrap());
+        let digest = |user, client, redirect_uri, oidc| {
+            Offer { user, client, redirect_uri, resource: &resource, oidc }.digest()
+        };
+        let first = digest(&alice, &client, "https://a.test", &one);
+        assert_eq!(digest(&alice, &client, "https://a.test", &one), first);
+        assert_ne!(digest(&bob, &client, "https://a.test", &one), first);
+        assert_ne!(digest(&alice, &renamed, "https://a.test", &one), first);
+        assert_ne!(digest(&alice, &client, "https://b.test", &one), first);
+        assert_ne!(digest(&alice, &client, "https://a.test", &two), first);
+    }
+
+    #[test]
+    fn no_lifetime_is_offered_beyond_the_operators_bound() {
+        let mut policy = fixture::policy().refresh;
+        let ids =
+            |policy: &RefreshPolicy| lifetimes(policy).iter().map(|choice| choice.id).collect::<Vec<_>>();
+        assert_eq!(ids(&policy), ["1d", "7d", "30d", "90d"]);
+        policy.absolute = Seconds::days(10);
+        assert_eq!(ids(&policy), ["1d", "7d", "max"]);
+        policy.absolute = Seconds::hours(1);
+        assert_eq!(ids(&policy), ["max"]);
     }
 }

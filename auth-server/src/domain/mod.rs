@@ -7,6 +7,8 @@ pub mod code;
 pub mod consent;
 pub mod email;
 pub mod entitlement;
+#[cfg(test)]
+mod fixture;
 pub mod grant;
 pub mod ids;
 pub mod policy;

@@ -167,7 +167,11 @@ pub fn decide(
     let replay = || Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::RefreshReplayed, now));
     if grant.ended_at.is_some() || now >= grant.expires_at {
         // A copy is told that it is one even when the family is over: of many that race, all but one hear the same.
-        return if token.spent_at.is_some() { replay() } else { Verdict::Refuse(refused("the grant has ended")) };
+        return if token.spent_at.is_some() {
+            replay()
+        } else {
+            Verdict::Refuse(refused("the grant has ended"))
+        };
     }
     let granted = grant.oidc.union(&grant.permissions);
     if asked.scope.as_ref().is_some_and(|scope| !scope.is_subset(&granted)) {
@@ -201,4 +205,144 @@ pub fn decide(
 pub fn revoke(grant: &Grant, who: &AuthenticatedClient<'_>, now: Timestamp) -> Option<Revocation> {
     let own = grant.client_id == who.client().id && grant.ended_at.is_none();
     own.then(|| Revocation::new(grant.id.clone(), EndReason::Revoked, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_shared::{client_id::ClientId, resource::ResourceUri, time::Seconds, token::PresentedProof};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{
+        client::Client,
+        client_auth::authenticate,
+        fixture::{self, NOW},
+    };
+
+    fn asked() -> Refresh {
+        Refresh { refresh_token: String::new(), scope: None, resource: None }
+    }
+
+    fn verdict_of(token: &RefreshToken, client: &Client, asked: &Refresh, now: Timestamp) -> Verdict {
+        let who = authenticate(client, &PresentedProof::None).unwrap();
+        decide(token, &who, asked, Some(&fixture::resource()), fixture::hash(), &fixture::policy(), now)
+    }
+
+    fn verdict(token: &RefreshToken, asked: &Refresh) -> Verdict {
+        verdict_of(token, &fixture::client(), asked, NOW)
+    }
+
+    fn refusal(verdict: &Verdict) -> Option<ErrorCode> {
+        if let Verdict::Refuse(error) = verdict { Some(error.code()) } else { None }
+    }
+
+    fn scope(text: &str) -> Refresh {
+        Refresh { scope: Some(Scope::parse(text).unwrap()), ..asked() }
+    }
+
+    #[test]
+    fn a_live_token_is_rotated_and_its_successor_is_one_generation_on() {
+        let token = fixture::refresh_token();
+        let Verdict::Rotate(rotation) = verdict(&token, &asked()) else { panic!("rotated") };
+        assert_eq!(rotation.spent(), &token.hash);
+        assert_eq!(rotation.successor().generation(), token.generation + 1);
+        assert_eq!(rotation.successor().expires_at(), NOW.plus(Seconds::days(30)));
+    }
+
+    #[test]
+    fn rotation_never_extends_the_absolute_end() {
+        let mut token = fixture::refresh_token();
+        token.grant.expires_at = NOW.plus(Seconds::days(2));
+        let Verdict::Rotate(rotation) = verdict(&token, &asked()) else { panic!("rotated") };
+        assert_eq!(rotation.successor().expires_at(), token.grant.expires_at);
+    }
+
+    #[test]
+    fn a_spent_token_is_a_replay_whenever_it_comes() {
+        let spent = RefreshToken { spent_at: Some(NOW), ..fixture::refresh_token() };
+        assert!(matches!(verdict(&spent, &asked()), Verdict::Replay(_)));
+        let later = NOW.plus(Seconds::days(80));
+        assert!(matches!(verdict_of(&spent, &fixture::client(), &asked(), later), Verdict::Replay(_)));
+        let mut over = spent;
+        over.grant.ended_at = Some(NOW);
+        assert!(matches!(verdict(&over, &asked()), Verdict::Replay(_)));
+    }
+
+    #[test]
+    fn the_unspent_head_of_an_ended_family_is_an_invalid_grant() {
+        let mut token = fixture::refresh_token();
+        token.grant.ended_at = Some(NOW);
+        assert_eq!(refusal(&verdict(&token, &asked())), Some(ErrorCode::InvalidGrant));
+    }
+
+    #[test]
+    fn another_client_changes_nothing_even_with_a_spent_token() {
+        let evil = Client { id: ClientId::parse("evil").unwrap(), ..fixture::client() };
+        for spent_at in [None, Some(NOW)] {
+            let token = RefreshToken { spent_at, ..fixture::refresh_token() };
+            assert_eq!(refusal(&verdict_of(&token, &evil, &asked(), NOW)), Some(ErrorCode::InvalidGrant));
+        }
+    }
+
+    #[test]
+    fn more_than_was_granted_is_refused_and_less_is_given_once() {
+        let token = fixture::refresh_token();
+        assert_eq!(refusal(&verdict(&token, &scope("artifacts:delete"))), Some(ErrorCode::InvalidScope));
+        let Verdict::Rotate(rotation) = verdict(&token, &scope("artifacts:read")) else { panic!("rotated") };
+        assert_eq!(rotation.narrowed_to(), Some(&Scope::parse("artifacts:read").unwrap()));
+        let Verdict::Rotate(rotation) = verdict(&token, &scope("")) else { panic!("rotated") };
+        assert_eq!(rotation.narrowed_to(), None);
+    }
+
+    #[test]
+    fn another_resource_is_refused_before_anything_is_spent() {
+        let other = Refresh { resource: ResourceUri::parse("https://mcp.test/b").ok(), ..asked() };
+        assert_eq!(refusal(&verdict(&fixture::refresh_token(), &other)), Some(ErrorCode::InvalidTarget));
+    }
+
+    #[test]
+    fn a_disabled_person_or_a_removed_resource_ends_the_family() {
+        let mut token = fixture::refresh_token();
+        token.user.disabled_at = Some(NOW);
+        assert!(matches!(verdict(&token, &asked()), Verdict::End(_, Barred::UserDisabled)));
+        let client = fixture::client();
+        let who = authenticate(&client, &PresentedProof::None).unwrap();
+        let token = fixture::refresh_token();
+        let gone = decide(&token, &who, &asked(), None, fixture::hash(), &fixture::policy(), NOW);
+        assert!(matches!(gone, Verdict::End(_, Barred::ResourceGone)));
+    }
+
+    #[test]
+    fn an_idle_token_dies() {
+        let later = NOW.plus(Seconds::days(30));
+        let idle = verdict_of(&fixture::refresh_token(), &fixture::client(), &asked(), later);
+        assert_eq!(refusal(&idle), Some(ErrorCode::InvalidGrant));
+    }
+
+    #[test]
+    fn the_wire_code_of_a_replay_is_the_operators_choice() {
+        let mut policy = fixture::policy().refresh;
+        assert_eq!(replayed(&policy).code(), ErrorCode::RefreshReplayed);
+        policy.replay_error = ReplayError::InvalidGrant;
+        assert_eq!(replayed(&policy).code(), ErrorCode::InvalidGrant);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_ever_rotated_that_is_spent_over_or_somebody_elses(
+            spent: bool, ended: bool, disabled: bool, foreign: bool, age in 0_i64..200,
+        ) {
+            let mut token = fixture::refresh_token();
+            token.spent_at = spent.then_some(NOW);
+            token.grant.ended_at = ended.then_some(NOW);
+            token.user.disabled_at = disabled.then_some(NOW);
+            let mut client = fixture::client();
+            if foreign {
+                client.id = ClientId::parse("evil").unwrap();
+            }
+            let now = NOW.plus(Seconds::days(age));
+            let rotated = matches!(verdict_of(&token, &client, &asked(), now), Verdict::Rotate(_));
+            prop_assert_eq!(rotated, !spent && !ended && !disabled && !foreign && age < 30);
+        }
+    }
 }

@@ -24,7 +24,9 @@ pub fn admit(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
-    let ours = |uri: &str| Url::parse(uri).is_ok_and(|url| url.origin().ascii_serialization() == policy.issuer.origin());
+    let ours = |uri: &str| {
+        Url::parse(uri).is_ok_and(|url| url.origin().ascii_serialization() == policy.issuer.origin())
+    };
     if metadata.redirect_uris.iter().any(|uri| ours(uri)) {
         return Err(OAuthError::new(
             ErrorCode::InvalidRedirectUri,
@@ -33,8 +35,12 @@ pub fn admit(
     }
     let credentials = match metadata.token_endpoint_auth_method {
         AuthMethod::None => Credentials::Public,
-        AuthMethod::ClientSecretPost => Credentials::Confidential { method: ConfidentialMethod::Post, secret },
-        AuthMethod::ClientSecretBasic => Credentials::Confidential { method: ConfidentialMethod::Basic, secret },
+        AuthMethod::ClientSecretPost => {
+            Credentials::Confidential { method: ConfidentialMethod::Post, secret }
+        }
+        AuthMethod::ClientSecretBasic => {
+            Credentials::Confidential { method: ConfidentialMethod::Basic, secret }
+        }
     };
     Ok(Client {
         id,

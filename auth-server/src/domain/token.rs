@@ -10,12 +10,7 @@ use doorward_shared::{
 };
 
 use super::{
-    client::Client,
-    entitlement::effective,
-    grant::Grant,
-    policy::Policy,
-    resource::Resource,
-    user::User,
+    client::Client, entitlement::effective, grant::Grant, policy::Policy, resource::Resource, user::User,
 };
 
 /// Everything that a token is about. Its parts were checked by a verdict before.
@@ -41,7 +36,13 @@ impl Subject<'_> {
     }
 
     /// The claims of an access token. It never outlives its grant.
-    pub fn access_token(&self, scope: &Scope, jti: String, policy: &Policy, now: Timestamp) -> AccessTokenClaims {
+    pub fn access_token(
+        &self,
+        scope: &Scope,
+        jti: String,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> AccessTokenClaims {
         AccessTokenClaims {
             iss: policy.issuer.clone(),
             sub: self.user.id.as_str().to_owned(),

@@ -64,7 +64,8 @@ impl Memory {
     pub(super) fn bump(&self, key: String, expires_at: Timestamp, now: Timestamp) -> u32 {
         let mut shelf = self.shelf();
         let old = shelf.remove(&key).filter(|(_, expires_at)| *expires_at > now);
-        let (count, expires_at) = old.map_or((0, expires_at), |(text, until)| (text.parse().unwrap_or(0), until));
+        let (count, expires_at) =
+            old.map_or((0, expires_at), |(text, until)| (text.parse().unwrap_or(0), until));
         let count: u32 = u32::saturating_add(count, 1);
         shelf.insert(key, count.to_string(), expires_at, now);
         count

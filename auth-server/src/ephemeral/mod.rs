@@ -44,7 +44,8 @@ pub struct PendingRequest {
 }
 
 /// Requests that wait, by their identifier.
-pub const PENDING_REQUESTS: Slot<PendingRequest> = Slot::new("pending", |policy| policy.session.pending_request);
+pub const PENDING_REQUESTS: Slot<PendingRequest> =
+    Slot::new("pending", |policy| policy.session.pending_request);
 /// Failed sign-ins in a row, by account and network.
 pub const SIGN_IN_FAILURES: Slot<Failures> = Slot::new("failures", |_| Seconds::hours(1));
 /// Failed sign-ins by network, over all accounts.

@@ -11,7 +11,6 @@ use crate::{
     domain::{
         authorize::{Authenticated, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated},
         consent::{Answer, Tampered},
-        grant::Grant,
         ids::{GrantId, RequestId},
     },
     ephemeral::{PENDING_REQUESTS, PendingRequest},
@@ -45,8 +44,8 @@ pub enum Outcome {
     Code {
         /// Where the browser is sent.
         location: String,
-        /// What was granted.
-        grant: Grant,
+        /// The client that gets it.
+        client_id: ClientId,
     },
     /// The client gets an error.
     Error(Box<RedirectError>),
@@ -170,7 +169,7 @@ async fn advance(
             if ctx.store.insert_code(&issued).await? == Applied::Lost {
                 return Err(Stopped::Gone);
             }
-            Ok(Next::Client(Outcome::Code { location, grant: issued.grant().clone() }))
+            Ok(Next::Client(Outcome::Code { location, client_id: issued.grant().client_id.clone() }))
         }
         Err(Pause::Login(validated)) => Ok(Next::Login(id, validated)),
         Err(Pause::Consent(authenticated)) => Ok(Next::Consent(id, authenticated)),
@@ -193,7 +192,7 @@ impl Outcome {
     /// Which client is answered, if the log should say so.
     pub const fn client_id(&self) -> Option<&ClientId> {
         match self {
-            Self::Code { grant, .. } => Some(&grant.client_id),
+            Self::Code { client_id, .. } => Some(client_id),
             Self::Error(_) => None,
         }
     }

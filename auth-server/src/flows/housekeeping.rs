@@ -8,7 +8,7 @@ use super::Context;
 use crate::store::StoreError;
 
 /// Between two rounds.
-pub const EVERY: Duration = Duration::from_secs(600);
+pub const EVERY: Duration = Duration::from_mins(10);
 /// Ended grants stay this long, so that an administrator can still see what happened.
 const KEEP_ENDED: Seconds = Seconds::days(30);
 

@@ -7,7 +7,10 @@ use doorward_shared::{
 
 use super::Context;
 use crate::{
-    domain::{authorize::Freshness, authorize::SignedIn, email::Email, ids::UserId, session::Session, throttle::Failures},
+    domain::{
+        authorize::Freshness, authorize::SignedIn, email::Email, ids::UserId, session::Session,
+        throttle::Failures,
+    },
     ephemeral::{SIGN_IN_FAILURES, SIGN_IN_FAILURES_OF_NETWORK},
     password::Busy,
     store::{Applied, StoreError},
@@ -72,19 +75,24 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     };
     // A browser that signed in to this account before is counted on its own, so that no stranger's guesses, not even from
     // the same network, make its owner wait.
-    let known = user.as_ref().zip(attempt.device).filter(|(user, tag)| ctx.devices.check(&[user.id.as_str()], tag));
+    let known =
+        user.as_ref().zip(attempt.device).filter(|(user, tag)| ctx.devices.check(&[user.id.as_str()], tag));
     let counter = match known {
         Some((_, tag)) => format!("{name} device {tag}"),
         None => format!("{name} network {}", attempt.network),
     };
     let failures = ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter).unwrap_or_default();
-    let crowded = ctx.ephemeral.count(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network) >= ctx.policy.limits.sign_in_failures;
-    if let Some(wait) = failures.wait(now).or_else(|| (crowded && known.is_none()).then_some(Seconds::minutes(1))) {
+    let crowded = ctx.ephemeral.count(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network)
+        >= ctx.policy.limits.sign_in_failures;
+    if let Some(wait) =
+        failures.wait(now).or_else(|| (crowded && known.is_none()).then_some(Seconds::minutes(1)))
+    {
         return Err(NotSignedIn::Wait(wait));
     }
     // Counted before the slow check, so that parallel guesses do not all see the same small number.
     count_failure(ctx, &counter, failures, now);
-    let right = ctx.passwords.verify(attempt.password.0.to_owned(), user.as_ref().map(|user| &user.password)).await?;
+    let right =
+        ctx.passwords.verify(attempt.password.0.to_owned(), user.as_ref().map(|user| &user.password)).await?;
     let Some(user) = user.filter(|user| right && user.disabled_at.is_none()) else {
         ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network);
         return Err(NotSignedIn::Wrong);
@@ -100,8 +108,13 @@ fn count_failure(ctx: &Context, counter: &str, failures: Failures, now: Timestam
 /// Opens a session for somebody who just proved themselves.
 pub async fn open(ctx: &Context, user: &UserId, now: Timestamp) -> Result<Opened, StoreError> {
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
-    let session =
-        Session { hash: cookie.hash(), user_id: user.clone(), auth_time: now, last_seen_at: now, ended_at: None };
+    let session = Session {
+        hash: cookie.hash(),
+        user_id: user.clone(),
+        auth_time: now,
+        last_seen_at: now,
+        ended_at: None,
+    };
     ctx.store.open_session(&session).await?;
     Ok(Opened { cookie, device: ctx.devices.tag(&[user.as_str()]) })
 }

@@ -1,6 +1,6 @@
 //! The shell: each function loads, asks `domain`, applies. No HTTP types, no SQL.
 
-// pub mod admin;
+pub mod admin;
 pub mod authorize;
 pub mod clients;
 pub mod housekeeping;
@@ -64,9 +64,10 @@ impl std::fmt::Debug for Context {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => {
-                Self::new(ErrorCode::TemporarilyUnavailable, "the server cannot reach its database; try again soon")
-            }
+            StoreError::Unavailable(_) => Self::new(
+                ErrorCode::TemporarilyUnavailable,
+                "the server cannot reach its database; try again soon",
+            ),
             StoreError::Row { .. } | StoreError::Unusable(_) => {
                 Self::new(ErrorCode::ServerError, "the server made an error; its log has the reason")
             }
@@ -77,5 +78,6 @@ impl From<StoreError> for OAuthError {
 
 /// A signature that could not be made is the server's fault.
 fn signing(error: SigningError) -> OAuthError {
-    OAuthError::new(ErrorCode::ServerError, "the server could not sign; its log has the reason").because(error)
+    OAuthError::new(ErrorCode::ServerError, "the server could not sign; its log has the reason")
+        .because(error)
 }

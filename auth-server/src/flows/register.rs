@@ -13,13 +13,20 @@ use super::Context;
 use crate::{domain::registration::admit, ephemeral::REGISTRATIONS, store::Applied};
 
 /// Registers a client from this network.
-pub async fn register(ctx: &Context, body: &Map<String, Value>, network: &str) -> Result<RegistrationResponse, OAuthError> {
+pub async fn register(
+    ctx: &Context,
+    body: &Map<String, Value>,
+    network: &str,
+) -> Result<RegistrationResponse, OAuthError> {
     let now = ctx.now();
     let rules = &ctx.policy.registration;
     let over = ctx.ephemeral.bump(&REGISTRATIONS, network) > rules.per_address
         || ctx.ephemeral.bump(&REGISTRATIONS, "everywhere") > rules.overall;
     if over {
-        return Err(OAuthError::new(ErrorCode::SlowDown, "too many registrations in the last hour; try again later"));
+        return Err(OAuthError::new(
+            ErrorCode::SlowDown,
+            "too many registrations in the last hour; try again later",
+        ));
     }
     let metadata = ClientMetadata::read(body, &rules.app_schemes)?;
     let secret = Secret::<ClientSecret>::generate(ctx.entropy.as_ref());

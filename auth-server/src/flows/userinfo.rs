@@ -15,12 +15,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    domain::{
-        grant::Grant,
-        ids::GrantId,
-        token::person_claims,
-        user::User,
-    },
+    domain::{grant::Grant, ids::GrantId, token::person_claims, user::User},
     keys::KeyRing,
     store::StoreError,
 };
@@ -38,15 +33,20 @@ pub struct UserInfo {
 /// Tells about the person behind an access token with `openid`.
 pub async fn userinfo(ctx: &Context, token: &str) -> Result<UserInfo, OAuthError> {
     let refused = |cause: &'static str| {
-        OAuthError::new(ErrorCode::InvalidToken, "the access token is not valid; get a new one").because(cause)
+        OAuthError::new(ErrorCode::InvalidToken, "the access token is not valid; get a new one")
+            .because(cause)
     };
-    let claims = own_token(&ctx.keys, &ctx.policy.issuer, token, ctx.now()).ok_or_else(|| refused("not our token"))?;
+    let claims =
+        own_token(&ctx.keys, &ctx.policy.issuer, token, ctx.now()).ok_or_else(|| refused("not our token"))?;
     let (grant, user) = live_grant(ctx, &claims).await?.ok_or_else(|| refused("no such grant"))?;
     if grant.ended_at.is_some() || user.disabled_at.is_some() {
         return Err(refused("the grant has ended"));
     }
     if !claims.scope.contains("openid") {
-        return Err(OAuthError::new(ErrorCode::InsufficientScope, "the access token lacks the scope openid; sign in with it"));
+        return Err(OAuthError::new(
+            ErrorCode::InsufficientScope,
+            "the access token lacks the scope openid; sign in with it",
+        ));
     }
     Ok(UserInfo { sub: claims.sub, person: person_claims(&user, &claims.scope) })
 }

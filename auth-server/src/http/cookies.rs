@@ -39,7 +39,8 @@ impl Which {
 pub(super) fn read(request: &HttpRequest, issuer: &Issuer, which: Which) -> Option<String> {
     let name = which.name(issuer);
     let cookies = request.cookies().ok()?;
-    let mut values = cookies.iter().filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
+    let mut values =
+        cookies.iter().filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
     let first = values.next();
     if values.next().is_some() { None } else { first }
 }
@@ -80,12 +81,10 @@ pub(super) struct Browser {
 /// Finds the browser's cookie or makes one. A cookie that is there is kept, so that several tabs work side by side.
 pub(super) fn browser(request: &HttpRequest, issuer: &Issuer, entropy: &dyn Entropy) -> Browser {
     let known = read(request, issuer, Which::Browser).and_then(|text| Secret::<BrowserCookie>::parse(&text));
-    match known {
-        Some(secret) => Browser { secret, fresh: None },
-        None => {
-            let secret = Secret::<BrowserCookie>::generate(entropy);
-            let fresh = bake(issuer, Which::Browser, secret.expose().to_owned(), None);
-            Browser { secret, fresh: Some(fresh) }
-        }
+    if let Some(secret) = known {
+        return Browser { secret, fresh: None };
     }
+    let secret = Secret::<BrowserCookie>::generate(entropy);
+    let fresh = bake(issuer, Which::Browser, secret.expose().to_owned(), None);
+    Browser { secret, fresh: Some(fresh) }
 }

@@ -5,7 +5,11 @@
 //! even on our own forms; `Sec-Fetch-Site`, which no page can forge, decides where it is sent.
 
 use actix_web::{HttpRequest, http::header};
-use doorward_shared::{form::Form, issuer::Issuer, secret::{BrowserCookie, Secret}};
+use doorward_shared::{
+    form::Form,
+    issuer::Issuer,
+    secret::{BrowserCookie, Secret},
+};
 
 use super::extract::one;
 use crate::keys::Tags;
@@ -28,7 +32,8 @@ pub(super) fn holds(
     form: &Form,
 ) -> bool {
     let tagged = form.one(FIELD).ok().flatten();
-    tagged.is_some_and(|tag| forms.check(&[&[browser.expose()], purpose].concat(), tag)) && same_origin(request, issuer)
+    tagged.is_some_and(|tag| forms.check(&[&[browser.expose()], purpose].concat(), tag))
+        && same_origin(request, issuer)
 }
 
 fn same_origin(request: &HttpRequest, issuer: &Issuer) -> bool {

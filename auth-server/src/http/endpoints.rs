@@ -31,6 +31,8 @@ pub enum Name {
     Home,
     /// The stylesheet.
     Stylesheet,
+    /// The icon of the pages.
+    Icon,
     /// Alive.
     Healthz,
     /// Serving.
@@ -74,7 +76,7 @@ impl Endpoint {
     /// The methods it answers.
     pub const fn allow(&self) -> &'static str {
         match self.name {
-            Name::Authorize | Name::Home | Name::Stylesheet => "GET",
+            Name::Authorize | Name::Home | Name::Stylesheet | Name::Icon => "GET",
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
@@ -88,11 +90,19 @@ impl Endpoint {
 /// The path of the stylesheet; its query changes with its content.
 pub const STYLESHEET: &str = "/assets/doorward.css";
 
+/// The path of the icon.
+pub const ICON: &str = "/assets/doorward.svg";
+
 const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Authorize, &["/oauth2/authorize", "/oauth/authorize", "/authorize"], Cors::None, Cache::NoStore),
     (Name::Token, &["/oauth2/token", "/oauth/token", "/token"], Cors::Open, Cache::NoStore),
     (Name::Revoke, &["/oauth2/revoke", "/oauth/revoke", "/revoke"], Cors::Open, Cache::NoStore),
-    (Name::Register, &["/oauth/clients/register", "/oauth/register", "/register"], Cors::Open, Cache::NoStore),
+    (
+        Name::Register,
+        &["/oauth/clients/register", "/oauth/register", "/register"],
+        Cors::Open,
+        Cache::NoStore,
+    ),
     (Name::Userinfo, &["/oauth2/userinfo", "/oauth/userinfo", "/userinfo"], Cors::Open, Cache::NoStore),
     (Name::Jwks, &["/.well-known/jwks.json"], Cors::Open, Cache::Minutes),
     (Name::Login, &["/login"], Cors::None, Cache::NoStore),
@@ -101,6 +111,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
     (Name::Home, &["/"], Cors::None, Cache::NoStore),
     (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
+    (Name::Icon, &[ICON], Cors::None, Cache::Minutes),
 ];
 
 /// The table for this issuer. An issuer with a path has everything below it; the well-known documents stand where RFC 8414

@@ -52,7 +52,7 @@ impl JsonError {
     }
 
     /// Adds what is known about the caller: whether it used a Basic header, and what the request's event should say.
-    pub(super) fn to_caller(mut self, basic: bool, facts: Facts) -> Self {
+    pub(super) fn answering(mut self, basic: bool, facts: Facts) -> Self {
         self.basic = basic;
         self.facts = facts;
         self

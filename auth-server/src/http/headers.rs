@@ -39,7 +39,8 @@ impl Wardrobe {
     /// Prepares the look-up.
     pub fn new(table: &[Endpoint], https: bool) -> Self {
         let row = |endpoint: &Endpoint| (endpoint.name, endpoint.cors, endpoint.cache);
-        let rows = table.iter().flat_map(|e| e.paths.iter().map(move |path| (path.clone(), row(e)))).collect();
+        let rows =
+            table.iter().flat_map(|e| e.paths.iter().map(move |path| (path.clone(), row(e)))).collect();
         Self(Arc::new(Inner { rows, https }))
     }
 }
@@ -59,7 +60,11 @@ pub async fn dress(
         (None, if well_known { Cors::Open } else { Cors::None }, Cache::NoStore),
         |(name, cors, cache)| (Some(name), cors, cache),
     );
-    let kept = if response.status().is_client_error() || response.status().is_server_error() { Cache::NoStore } else { cache };
+    let kept = if response.status().is_client_error() || response.status().is_server_error() {
+        Cache::NoStore
+    } else {
+        cache
+    };
     put_on(response.headers_mut(), cors, kept, wardrobe.0.https);
     if let Some(name) = name {
         event.route(&format!("{name:?}"));
@@ -78,7 +83,8 @@ pub async fn dress(
 }
 
 fn put_on(headers: &mut HeaderMap, cors: Cors, cache: Cache, https: bool) {
-    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    let mut set =
+        |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::X_FRAME_OPTIONS, "DENY");
@@ -118,7 +124,10 @@ fn put_on(headers: &mut HeaderMap, cors: Cors, cache: Cache, https: bool) {
 pub(super) async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, MCP-Protocol-Version"))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, MCP-Protocol-Version",
+        ))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
         .finish()
 }

@@ -12,7 +12,7 @@ pub mod network;
 mod oauth;
 mod pages;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use actix_web::{
     HttpResponse, Resource,
@@ -70,20 +70,31 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Token => resource.route(web::post().to(oauth::token::post)),
         Name::Revoke => resource.route(web::post().to(oauth::revoke::post)),
         Name::Register => resource.route(web::post().to(oauth::register::post)),
-        Name::Userinfo => {
-            resource.route(web::get().to(oauth::userinfo::answer)).route(web::post().to(oauth::userinfo::answer))
+        Name::Userinfo => resource
+            .route(web::get().to(oauth::userinfo::answer))
+            .route(web::post().to(oauth::userinfo::answer)),
+        Name::Jwks => resource
+            .route(web::get().to(oauth::well_known::jwks))
+            .route(web::head().to(oauth::well_known::jwks)),
+        Name::Metadata => resource
+            .route(web::get().to(oauth::well_known::metadata))
+            .route(web::head().to(oauth::well_known::metadata)),
+        Name::Login => {
+            resource.route(web::get().to(browser::login::get)).route(web::post().to(browser::login::post))
         }
-        Name::Jwks => resource.route(web::get().to(oauth::well_known::jwks)).route(web::head().to(oauth::well_known::jwks)),
-        Name::Metadata => {
-            resource.route(web::get().to(oauth::well_known::metadata)).route(web::head().to(oauth::well_known::metadata))
-        }
-        Name::Login => resource.route(web::get().to(browser::login::get)).route(web::post().to(browser::login::post)),
         Name::Logout => resource.route(web::post().to(browser::login::sign_out)),
-        Name::Consent => resource.route(web::get().to(browser::consent::get)).route(web::post().to(browser::consent::post)),
-        Name::Setup => resource.route(web::get().to(browser::setup::get)).route(web::post().to(browser::setup::post)),
+        Name::Consent => {
+            resource.route(web::get().to(browser::consent::get)).route(web::post().to(browser::consent::post))
+        }
+        Name::Setup => {
+            resource.route(web::get().to(browser::setup::get)).route(web::post().to(browser::setup::post))
+        }
         Name::Home => resource.route(web::get().to(browser::home::get)),
         Name::Stylesheet => resource.route(web::get().to(pages::stylesheet)),
-        Name::Healthz => resource.route(web::get().to(health::healthz)).route(web::head().to(health::healthz)),
+        Name::Icon => resource.route(web::get().to(pages::icon)),
+        Name::Healthz => {
+            resource.route(web::get().to(health::healthz)).route(web::head().to(health::healthz))
+        }
         Name::Readyz => resource.route(web::get().to(health::readyz)).route(web::head().to(health::readyz)),
     };
     let allow = endpoint.allow();
@@ -91,10 +102,10 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Cors::Open => resource.route(web::method(Method::OPTIONS).to(preflight)),
         Cors::None => resource,
     };
-    resource.default_service(web::to(move || wrong_method(allow)))
+    resource.default_service(web::to(move || ready(wrong_method(allow))))
 }
 
-async fn wrong_method(allow: &'static str) -> HttpResponse {
+fn wrong_method(allow: &'static str) -> HttpResponse {
     let error = OAuthError::new(ErrorCode::InvalidRequest, format!("this address answers {allow} only"));
     HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).json(error.body())
 }

@@ -38,7 +38,8 @@ impl TrustedProxies {
             }
         }
         let length = if visitor.is_ipv4() { 24 } else { 56 };
-        IpNet::new(visitor, length).map_or_else(|_| visitor.to_string(), |network| network.trunc().to_string())
+        IpNet::new(visitor, length)
+            .map_or_else(|_| visitor.to_string(), |network| network.trunc().to_string())
     }
 }
 

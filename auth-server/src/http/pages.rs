@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Site,
-    endpoints::{Name, STYLESHEET, path},
+    endpoints::{ICON, Name, STYLESHEET, path},
     error::Trouble,
 };
 use crate::domain::{
@@ -24,10 +24,12 @@ use crate::domain::{
 };
 
 const CSS: &str = include_str!("../../templates/doorward.css");
+const SVG: &str = include_str!("../../templates/doorward.svg");
 
 /// What every page needs.
 struct Frame {
     stylesheet: String,
+    icon: String,
     host: String,
 }
 
@@ -82,6 +84,7 @@ struct SetupTemplate<'a> {
 struct ErrorTemplate<'a> {
     frame: Frame,
     code: &'a str,
+    id: String,
     what: String,
     next: &'a str,
 }
@@ -151,10 +154,12 @@ struct LifetimeRow {
 
 fn frame(site: &Site) -> Frame {
     let policy = &site.context.policy;
-    let version = Sha256::digest(CSS)[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let version =
+        Sha256::digest(CSS)[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let host = policy.issuer.as_str();
     Frame {
         stylesheet: format!("{}{STYLESHEET}?v={version}", policy.issuer.path()),
+        icon: format!("{}{ICON}", policy.issuer.path()),
         host: host.split_once("://").map_or(host, |(_, host)| host).to_owned(),
     }
 }
@@ -173,12 +178,22 @@ pub(super) async fn stylesheet() -> HttpResponse {
     HttpResponse::Ok().content_type("text/css; charset=utf-8").body(CSS)
 }
 
+pub(super) async fn icon() -> HttpResponse {
+    HttpResponse::Ok().content_type("image/svg+xml").body(SVG)
+}
+
 pub(super) fn login(site: &Site, page: &LoginPage<'_>, csrf: &str, status: StatusCode) -> HttpResponse {
     let action = path(&site.context.policy, Name::Login);
     html(status, &LoginTemplate { frame: frame(site), action, csrf, page })
 }
 
-pub(super) fn setup(site: &Site, action: &str, page: &SetupPage<'_>, csrf: &str, status: StatusCode) -> HttpResponse {
+pub(super) fn setup(
+    site: &Site,
+    action: &str,
+    page: &SetupPage<'_>,
+    csrf: &str,
+    status: StatusCode,
+) -> HttpResponse {
     html(status, &SetupTemplate { frame: frame(site), action, csrf, page })
 }
 
@@ -196,14 +211,24 @@ pub(super) fn problem(site: &Site, problem: &Problem<'_>) -> HttpResponse {
     if let Some(first) = what.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let template = ErrorTemplate { frame: frame(site), code: problem.code, what, next: problem.next };
+    let mut random = [0_u8; 4];
+    site.context.entropy.fill(&mut random);
+    let id = format!("{:08x}", u32::from_be_bytes(random));
+    let template =
+        ErrorTemplate { frame: frame(site), code: problem.code, id: id.clone(), what, next: problem.next };
     let mut response = html(problem.status, &template);
-    let reason = problem.reason.clone().unwrap_or_else(|| problem.what.to_owned());
-    response.extensions_mut().insert(Trouble { code: problem.code, reason });
+    let reason = problem.reason.as_deref().unwrap_or(problem.what);
+    response.extensions_mut().insert(Trouble { code: problem.code, reason: format!("{id}: {reason}") });
     response
 }
 
-pub(super) fn consent(site: &Site, id: &RequestId, asked: &Authenticated, csrf: &str, sign_out_csrf: String) -> HttpResponse {
+pub(super) fn consent(
+    site: &Site,
+    id: &RequestId,
+    asked: &Authenticated,
+    csrf: &str,
+    sign_out_csrf: String,
+) -> HttpResponse {
     let policy = &site.context.policy;
     let offer = asked.offer(asked.oidc());
     let (client, resource) = (offer.client, offer.resource);
@@ -234,7 +259,11 @@ pub(super) fn consent(site: &Site, id: &RequestId, asked: &Authenticated, csrf: 
         resource,
         tiers: tier_rows(&offer),
         identity: identity(offer.oidc),
-        lifetimes: choices.into_iter().enumerate().map(|(i, choice)| LifetimeRow { choice, selected: i == last }).collect(),
+        lifetimes: choices
+            .into_iter()
+            .enumerate()
+            .map(|(i, choice)| LifetimeRow { choice, selected: i == last })
+            .collect(),
         user: offer.user,
     };
     html(StatusCode::OK, &template)
@@ -269,5 +298,6 @@ fn identity(oidc: &doorward_shared::scope::Scope) -> Vec<&'static str> {
 
 /// The day in UTC, as `2026-11-21`.
 fn day(at: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp(at.seconds()).map_or_else(|_| String::new(), |time| time.date().to_string())
+    OffsetDateTime::from_unix_timestamp(at.seconds())
+        .map_or_else(|_| String::new(), |time| time.date().to_string())
 }

@@ -19,6 +19,9 @@ pub async fn load(ctx: &Context, presented: &PresentedClient) -> Result<Client, 
 }
 
 /// Proves it.
-pub fn prove<'a>(client: &'a Client, presented: &PresentedClient) -> Result<AuthenticatedClient<'a>, OAuthError> {
+pub fn prove<'a>(
+    client: &'a Client,
+    presented: &PresentedClient,
+) -> Result<AuthenticatedClient<'a>, OAuthError> {
     client_auth::authenticate(client, &presented.proof)
 }

@@ -33,7 +33,8 @@ pub(super) async fn redeem(
         match code::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
             Verdict::Redeem(redemption) => {
                 let Some(resource) = &resource else { return Err(code::refused("the resource is gone")) };
-                let subject = Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
+                let subject =
+                    Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
                 let signed = sign(ctx, &subject, None, stored.nonce.as_deref(), now)?;
                 if ctx.store.redeem(&redemption).await? == Applied::Done {
                     return Ok(signed.with(redemption.refresh_token().map(|_| &fresh)));

@@ -13,10 +13,7 @@ use doorward_shared::{
 };
 
 use super::{Context, signing};
-use crate::{
-    domain::token::Subject,
-    ephemeral::TOKEN_FAILURES,
-};
+use crate::{domain::token::Subject, ephemeral::TOKEN_FAILURES};
 
 /// Answers a token request from this network.
 pub async fn exchange(
@@ -35,7 +32,11 @@ pub async fn exchange(
     answer
 }
 
-async fn dispatch(ctx: &Context, form: &Form, presented: &PresentedClient) -> Result<TokenResponse, OAuthError> {
+async fn dispatch(
+    ctx: &Context,
+    form: &Form,
+    presented: &PresentedClient,
+) -> Result<TokenResponse, OAuthError> {
     let client = authenticate::load(ctx, presented).await?;
     let who = authenticate::prove(&client, presented)?;
     let request = TokenRequest::parse(form)?;

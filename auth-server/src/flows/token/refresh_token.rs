@@ -24,16 +24,19 @@ pub(super) async fn refresh(
     asked: &Refresh,
 ) -> Result<TokenResponse, OAuthError> {
     let now = ctx.now();
-    let secret = Secret::<RefreshToken>::parse(&asked.refresh_token).ok_or_else(|| refresh::refused("malformed"))?;
+    let secret =
+        Secret::<RefreshToken>::parse(&asked.refresh_token).ok_or_else(|| refresh::refused("malformed"))?;
     let fresh = Secret::<RefreshToken>::generate(ctx.entropy.as_ref());
     // The second turn comes only after a lost race, and then sees a spent token: the loser is a replay like any other.
     for _ in 0..2 {
-        let stored = ctx.store.refresh_token(&secret.hash()).await?.ok_or_else(|| refresh::refused("unknown"))?;
+        let stored =
+            ctx.store.refresh_token(&secret.hash()).await?.ok_or_else(|| refresh::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;
         match refresh::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
             Verdict::Rotate(rotation) => {
                 let Some(resource) = &resource else { return Err(refresh::refused("the resource is gone")) };
-                let subject = Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
+                let subject =
+                    Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
                 let signed = sign(ctx, &subject, rotation.narrowed_to(), None, now)?;
                 if ctx.store.rotate(&rotation).await? == Applied::Done {
                     return Ok(signed.with(Some(&fresh)));

@@ -31,7 +31,11 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 }
 
 /// Takes the answer.
-pub(in crate::http) async fn post(site: Data, request: HttpRequest, PageForm(form): PageForm) -> HttpResponse {
+pub(in crate::http) async fn post(
+    site: Data,
+    request: HttpRequest,
+    PageForm(form): PageForm,
+) -> HttpResponse {
     let form = match form {
         Ok(form) => form,
         Err(error) => return unreadable(&site, &error),

@@ -62,7 +62,11 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 }
 
 /// Checks the answer.
-pub(in crate::http) async fn post(site: Data, request: HttpRequest, PageForm(form): PageForm) -> HttpResponse {
+pub(in crate::http) async fn post(
+    site: Data,
+    request: HttpRequest,
+    PageForm(form): PageForm,
+) -> HttpResponse {
     let form = match form {
         Ok(form) => form,
         Err(error) => return unreadable(&site, &error),
@@ -100,15 +104,22 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, PageForm(for
     response
 }
 
-fn show_again(site: &Site, browser: &Browser, waiting: &str, email: &str, refused: &NotSignedIn) -> HttpResponse {
+fn show_again(
+    site: &Site,
+    browser: &Browser,
+    waiting: &str,
+    email: &str,
+    refused: &NotSignedIn,
+) -> HttpResponse {
     let (status, problem) = match refused {
         NotSignedIn::Wait(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
             format!("Too many wrong tries. Wait {} seconds, then try again.", wait.get()),
         ),
-        NotSignedIn::Busy(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "Too many people are signing in at this moment. Try again.".to_owned())
-        }
+        NotSignedIn::Busy(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many people are signing in at this moment. Try again.".to_owned(),
+        ),
         NotSignedIn::Wrong | NotSignedIn::Store(_) => {
             (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong. Try again.".to_owned())
         }
@@ -127,7 +138,11 @@ fn show(site: &Site, browser: &Browser, page: &LoginPage<'_>, status: StatusCode
 }
 
 /// Ends the session. The browser gets a new identity, so that nothing that waited in the old one can be gone on with.
-pub(in crate::http) async fn sign_out(site: Data, request: HttpRequest, PageForm(form): PageForm) -> HttpResponse {
+pub(in crate::http) async fn sign_out(
+    site: Data,
+    request: HttpRequest,
+    PageForm(form): PageForm,
+) -> HttpResponse {
     let form = match form {
         Ok(form) => form,
         Err(error) => return unreadable(&site, &error),

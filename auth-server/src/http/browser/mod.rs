@@ -50,9 +50,12 @@ pub(super) fn render_next(site: &Site, next: Next) -> HttpResponse {
 pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
     let start_again = "Go back to the application and start the sign-in again.";
     let (status, code, what, next) = match stopped {
-        Stopped::Page(error @ PageError::Unreadable(_)) => {
-            (StatusCode::BAD_REQUEST, "invalid_request", error.to_string(), "Tell the developer of the application what is written here.")
-        }
+        Stopped::Page(error @ PageError::Unreadable(_)) => (
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            error.to_string(),
+            "Tell the developer of the application what is written here.",
+        ),
         Stopped::Page(error @ PageError::UnknownClient) => (
             StatusCode::BAD_REQUEST,
             "unknown_client",
@@ -77,7 +80,9 @@ pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
             "this sign-in was begun in another browser".to_owned(),
             "Go on in the browser in which it began. If somebody sent you this link, close the page.",
         ),
-        Stopped::Tampered(tampered) => (StatusCode::BAD_REQUEST, "invalid_request", tampered.to_string(), start_again),
+        Stopped::Tampered(tampered) => {
+            (StatusCode::BAD_REQUEST, "invalid_request", tampered.to_string(), start_again)
+        }
         Stopped::Store(error) => return store_trouble(site, error),
     };
     problem(site, &Problem { status, code, what: &what, next, reason: None })

@@ -58,9 +58,12 @@ pub(in crate::http) async fn post(
         }
         Err(NotSetUp::Link) => return used_up(&site),
         Err(NotSetUp::Store(error)) => return store_trouble(&site, &error),
-        Err(refused @ (NotSetUp::Email(_) | NotSetUp::Password(_) | NotSetUp::Busy(_))) => refused.to_string(),
+        Err(refused @ (NotSetUp::Email(_) | NotSetUp::Password(_) | NotSetUp::Busy(_))) => {
+            refused.to_string()
+        }
     };
-    let page = SetupPage { email: first.email, name: first.name.unwrap_or_default(), problem: Some(&problem) };
+    let page =
+        SetupPage { email: first.email, name: first.name.unwrap_or_default(), problem: Some(&problem) };
     show(&site, &request, &page, StatusCode::UNPROCESSABLE_ENTITY)
 }
 

@@ -20,7 +20,7 @@ pub(in crate::http) async fn post(
     StrictForm(form): StrictForm,
 ) -> Result<HttpResponse, JsonError> {
     let header = authorization(&request)?;
-    let fail = |error, facts: &Facts| JsonError::from(error).to_caller(header.is_some(), facts.clone());
+    let fail = |error, facts: &Facts| JsonError::from(error).answering(header.is_some(), facts.clone());
     let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, &Facts::default()))?;
     let facts = Facts { client_id: Some(presented.client_id.to_string()), grant_type: None };
     flows::revoke::revoke(&site.context, &form, &presented).await.map_err(|error| fail(error, &facts))?;

@@ -20,11 +20,9 @@ pub(in crate::http) async fn post(
     StrictForm(form): StrictForm,
 ) -> Result<HttpResponse, JsonError> {
     let header = authorization(&request)?;
-    let mut facts = Facts {
-        client_id: None,
-        grant_type: form.one("grant_type").ok().flatten().map(String::from),
-    };
-    let fail = |error, facts: &Facts| JsonError::from(error).to_caller(header.is_some(), facts.clone());
+    let mut facts =
+        Facts { client_id: None, grant_type: form.one("grant_type").ok().flatten().map(String::from) };
+    let fail = |error, facts: &Facts| JsonError::from(error).answering(header.is_some(), facts.clone());
     let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, &facts))?;
     facts.client_id = Some(presented.client_id.to_string());
     let network = site.proxies.network_of(&request);

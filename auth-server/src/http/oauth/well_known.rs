@@ -36,7 +36,9 @@ impl Document {
     fn new(document: &impl Serialize) -> Self {
         // Plain data always serialises.
         let bytes = serde_json::to_vec(document).unwrap_or_default();
-        let etag = Sha256::digest(&bytes)[..12].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let etag = Sha256::digest(&bytes)[..12]
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         Self { bytes: bytes.into(), etag: format!("\"{etag}\"") }
     }
 
@@ -96,7 +98,18 @@ fn describe(policy: &Policy, keys: &KeyRing) -> AuthorizationServerMetadata {
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: false,
         claims_supported: texts(&[
-            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "name", "email", "email_verified",
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "at_hash",
+            "sid",
+            "name",
+            "email",
+            "email_verified",
         ]),
         prompt_values_supported: texts(&["none", "login", "consent", "select_account"]),
         request_parameter_supported: false,

@@ -1,0 +1,155 @@
+//! A small world for the tests of decisions.
+
+use doorward_shared::{
+    client_id::ClientId,
+    issuer::Issuer,
+    permission::PermissionModel,
+    pkce::CodeChallenge,
+    redirect_uri::RedirectUri,
+    resource::ResourceUri,
+    scope::Scope,
+    secret::{Kind, Secret, SecretHash, SystemEntropy},
+    time::{Seconds, Timestamp},
+    token::GrantType,
+};
+
+use super::{
+    authorize::{Freshness, SignedIn},
+    client::{Client, Credentials, Origin},
+    code::StoredCode,
+    email::Email,
+    grant::Grant,
+    ids::{GrantId, OrganizationId, UserId},
+    policy::{Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy},
+    refresh::RefreshToken,
+    resource::{PermissionMode, Resource},
+    session::Session,
+    user::{PasswordHash, User},
+};
+
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+/// The pair of RFC 7636 appendix B.
+pub(super) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+pub(super) fn hash<K: Kind>() -> SecretHash<K> {
+    Secret::generate(&SystemEntropy).hash()
+}
+
+pub(super) fn policy() -> Policy {
+    Policy {
+        issuer: Issuer::parse("https://as.test").unwrap(),
+        token: TokenPolicy { code_ttl: Seconds::new(60), access_ttl: Seconds::minutes(15) },
+        refresh: RefreshPolicy {
+            idle: Seconds::days(30),
+            absolute: Seconds::days(90),
+            replay_error: ReplayError::RefreshReplayed,
+        },
+        session: SessionPolicy {
+            idle: Seconds::minutes(30),
+            absolute: Seconds::hours(12),
+            pending_request: Seconds::minutes(10),
+        },
+        registration: RegistrationPolicy {
+            enabled: true,
+            app_schemes: vec![],
+            per_address: 20,
+            overall: 2000,
+            unused_ttl: Seconds::hours(24),
+        },
+        limits: Limits { token_failures: 500, sign_in_failures: 100 },
+        fixed_client: None,
+    }
+}
+
+pub(super) fn user() -> User {
+    User {
+        id: UserId::generate(NOW, &SystemEntropy),
+        email: Email::parse("alice@example.test").unwrap(),
+        name: Some("Alice".to_owned()),
+        organization: OrganizationId::generate(NOW, &SystemEntropy),
+        groups: vec![],
+        password: PasswordHash::from_phc(String::new()),
+        admin_since: None,
+        created_at: NOW,
+        disabled_at: None,
+    }
+}
+
+pub(super) fn client() -> Client {
+    Client {
+        id: ClientId::parse("pub1").unwrap(),
+        name: Some("T".to_owned()),
+        origin: Origin::Dynamic,
+        redirect_uris: vec![RedirectUri::from_registered("https://app.test/cb".to_owned())],
+        grant_types: GrantType::ALL.to_vec(),
+        credentials: Credentials::Public,
+        ceiling: None,
+        created_at: NOW,
+        disabled_at: None,
+        software_id: None,
+    }
+}
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        uri: ResourceUri::parse("https://mcp.test/a").unwrap(),
+        name: "Artifacts".to_owned(),
+        mode: PermissionMode::Consent,
+        model: PermissionModel::artifacts(),
+        client_id: ClientId::parse("rs_1").unwrap(),
+        secret: hash(),
+        created_at: NOW,
+    }
+}
+
+pub(super) fn session(user: &User) -> Session {
+    Session { hash: hash(), user_id: user.id.clone(), auth_time: NOW, last_seen_at: NOW, ended_at: None }
+}
+
+pub(super) fn signed_in(user: &User, freshness: Freshness) -> SignedIn {
+    SignedIn { session: session(user), user: user.clone(), freshness }
+}
+
+pub(super) fn grant(user: &User, permissions: &str) -> Grant {
+    Grant {
+        id: GrantId::generate(NOW, &SystemEntropy),
+        user_id: user.id.clone(),
+        client_id: client().id,
+        resource: resource().uri,
+        oidc: Scope::parse("openid").unwrap(),
+        permissions: Scope::parse(permissions).unwrap(),
+        auth_time: NOW,
+        created_at: NOW,
+        expires_at: NOW.plus(Seconds::days(90)),
+        ended_at: None,
+    }
+}
+
+pub(super) fn code() -> StoredCode {
+    let user = user();
+    StoredCode {
+        hash: hash(),
+        grant: grant(&user, "artifacts:read"),
+        session: session(&user),
+        user,
+        redirect_uri: "https://app.test/cb".to_owned(),
+        challenge: CodeChallenge::parse(CHALLENGE).unwrap(),
+        nonce: None,
+        expires_at: NOW.plus(Seconds::new(60)),
+        failed_tries: 0,
+        spent_at: None,
+    }
+}
+
+pub(super) fn refresh_token() -> RefreshToken {
+    let user = user();
+    RefreshToken {
+        hash: hash(),
+        grant: grant(&user, "artifacts:read artifacts:create"),
+        user,
+        generation: 3,
+        expires_at: NOW.plus(Seconds::days(30)),
+        spent_at: None,
+    }
+}
