@@ -31,7 +31,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read or made.
-    #[error("the key-encryption key {path}: {source}; set DOORWARD__KEYS__KEK_FILE to a file that this process may read")]
+    #[error(
+        "the key-encryption key {path}: {source}; set DOORWARD__KEYS__KEK_FILE to a file that this process may read"
+    )]
     File {
         /// Which file.
         path: PathBuf,
@@ -98,7 +100,9 @@ impl KeyEncryptionKey {
                         Ok(Self(key))
                     }
                     // Another process started at the same moment and was faster.
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Self::load(path, Missing::Refuse, entropy),
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                        Self::load(path, Missing::Refuse, entropy)
+                    }
                     Err(e) => Err(file(e)),
                 }
             }
@@ -121,7 +125,8 @@ impl KeyEncryptionKey {
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).ok()?);
         let mut sealed = sealed.to_vec();
-        let plain = key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut sealed).ok()?;
+        let plain =
+            key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut sealed).ok()?;
         Some(plain.to_vec())
     }
 
@@ -199,7 +204,8 @@ impl KeyRing {
         }
         let mut keys = Vec::new();
         for key in &stored {
-            let der = kek.open(&context(&key.kid), &key.sealed).ok_or_else(|| KeyError::Sealed(key.kid.clone()))?;
+            let der =
+                kek.open(&context(&key.kid), &key.sealed).ok_or_else(|| KeyError::Sealed(key.kid.clone()))?;
             keys.push(SigningKey::from_pkcs8(&der)?);
         }
         let public = JwkSet::new(keys.iter().map(|key| key.public_jwk().clone()).collect());

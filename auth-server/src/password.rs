@@ -52,13 +52,17 @@ impl Passwords {
         self.take_turn(move || {
             let password = if password.len() > MAX_PASSWORD { "" } else { password.as_str() };
             let parsed = Phc::new(hash.expose());
-            let matches = parsed.is_ok_and(|hash| hasher().verify_password(password.as_bytes(), &hash).is_ok());
+            let matches =
+                parsed.is_ok_and(|hash| hasher().verify_password(password.as_bytes(), &hash).is_ok());
             known && matches
         })
         .await
     }
 
-    async fn take_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    async fn take_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
         let result = tokio::task::spawn_blocking(move || {

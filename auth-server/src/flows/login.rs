@@ -1,5 +1,7 @@
 //! Signing in with a local account, and out again.
 
+use std::time::Duration;
+
 use doorward_shared::{
     secret::{Secret, SessionCookie},
     time::{Seconds, Timestamp},
@@ -64,9 +66,12 @@ pub enum NotSignedIn {
     Store(#[from] StoreError),
 }
 
+/// A wait that is simply waited, instead of told to somebody who mistyped once too often.
+const SHORT_WAIT: Seconds = Seconds::new(2);
+
 /// Checks the password and opens a session.
 pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, NotSignedIn> {
-    let now = ctx.now();
+    let mut now = ctx.now();
     let account = Email::parse(attempt.email).ok();
     let name = account.as_ref().map_or("", Email::as_str);
     let user = match &account {
@@ -81,12 +86,16 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
         Some((_, tag)) => format!("{name} device {tag}"),
         None => format!("{name} network {}", attempt.network),
     };
-    let failures = ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter).unwrap_or_default();
-    let crowded = ctx.ephemeral.count(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network)
-        >= ctx.policy.limits.sign_in_failures;
-    if let Some(wait) =
-        failures.wait(now).or_else(|| (crowded && known.is_none()).then_some(Seconds::minutes(1)))
-    {
+    let mut failures = ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter).unwrap_or_default();
+    if let Some(wait) = failures.wait(now).filter(|wait| *wait <= SHORT_WAIT) {
+        tokio::time::sleep(Duration::from_secs(wait.get().unsigned_abs())).await;
+        now = ctx.now();
+        failures = ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter).unwrap_or_default();
+    }
+    let crowded = known.is_none()
+        && ctx.ephemeral.count(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network)
+            >= ctx.policy.limits.sign_in_failures;
+    if let Some(wait) = failures.wait(now).or_else(|| crowded.then_some(Seconds::minutes(1))) {
         return Err(NotSignedIn::Wait(wait));
     }
     // Counted before the slow check, so that parallel guesses do not all see the same small number.
