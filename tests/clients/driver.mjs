@@ -2,6 +2,7 @@
 // itself. The story knows nothing of either SDK; each driver hands it the few verbs it needs.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { inspect } from 'node:util';
 import { signIn, user } from './user.mjs';
 
 /** Prints one step as a line of JSON. */
@@ -151,13 +152,14 @@ export async function story(name, sdk) {
     // The SDK knows nothing of that: it goes on with what it has, which is dead now.
     provider.expire();
     const refused = await toolNames().catch((error) => error);
-    if (!sdk.unauthorized(refused)) throw new Error(`dead credentials gave ${JSON.stringify(refused)}`, { cause: refused });
+    if (!sdk.unauthorized(refused)) throw new Error('dead credentials were not refused', { cause: refused });
     const again = await provider.sendUserOff(listener);
     await sdk.finish(again.callback);
-    report('recovered', { names: await toolNames(), requests: watched(), sign_ins: provider.signIns, saw: again.saw });
+    const recovered = await toolNames();
+    report('recovered', { names: recovered, requests: watched(), sign_ins: provider.signIns, saw: again.saw });
     await client.close();
   } catch (error) {
-    report('failed', { reason: String(error?.stack ?? error), requests: watched() });
+    report('failed', { reason: inspect(error), requests: watched() });
     process.exitCode = 1;
   } finally {
     listener.close();
@@ -166,7 +168,8 @@ export async function story(name, sdk) {
 
 /** Presents a spent refresh token once, as a second process with an old copy of the credential file would. */
 async function replay(mcpUrl, client_id, refresh_token) {
-  const resource = await (await fetch(new URL(`/.well-known/oauth-protected-resource${mcpUrl.pathname}`, mcpUrl))).json();
+  const where = new URL(`/.well-known/oauth-protected-resource${mcpUrl.pathname}`, mcpUrl);
+  const resource = await (await fetch(where)).json();
   const issuer = resource.authorization_servers[0];
   const server = await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json();
   const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token, client_id });

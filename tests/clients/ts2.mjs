@@ -1,4 +1,5 @@
-// The TypeScript SDK 2.x: @modelcontextprotocol/client. It checks `iss`, and speaks the newest revision if the server does.
+// The TypeScript SDK 2.x: @modelcontextprotocol/client. It checks `iss`, and speaks the newest revision if the server
+// does too.
 import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { story } from './driver.mjs';
 

@@ -122,7 +122,7 @@ impl Form {
         ticks.filter(|field| field.name == name).map(|field| field.value.as_str()).collect()
     }
 
-    /// What a browser sends when somebody types `typed`, ticks `ticked` besides what comes ticked, and presses `button`.
+    /// What a browser sends when somebody types `typed`, ticks `ticked` and presses `button`; what comes ticked stays.
     ///
     /// Everything that is typed, ticked or pressed must be on the page: nobody can tick what is not there.
     pub fn filled(

@@ -153,17 +153,19 @@ async fn the_key_set_holds_rs256_keys_without_private_members(store: Store) {
 async fn pages_of_other_origins_may_use_what_machines_use(store: Store) {
     let house = House::start(store).await;
     let found = Discovery::walk(house.mcp_url()).await;
-    let open = [
-        (well_known(house.issuer(), "oauth-authorization-server"), Method::GET),
-        (found.endpoint("jwks_uri"), Method::GET),
-        (found.endpoint("registration_endpoint"), Method::POST),
-        (found.endpoint("token_endpoint"), Method::POST),
-        (found.endpoint("revocation_endpoint"), Method::POST),
-        (found.resource_metadata_url.clone(), Method::GET),
-        (house.mcp_url().to_owned(), Method::POST),
-    ];
-    for (url, method) in open {
-        let answer = Answer::to(preflight(&url, &method)).await;
+    let anywhere = "https://inspector.example.test";
+    // A server on loopback takes calls from pages of this machine alone: any other page got here by DNS rebinding.
+    let here = "http://localhost:6274";
+    for (url, method, origin) in [
+        (well_known(house.issuer(), "oauth-authorization-server"), Method::GET, anywhere),
+        (found.endpoint("jwks_uri"), Method::GET, anywhere),
+        (found.endpoint("registration_endpoint"), Method::POST, anywhere),
+        (found.endpoint("token_endpoint"), Method::POST, anywhere),
+        (found.endpoint("revocation_endpoint"), Method::POST, anywhere),
+        (found.resource_metadata_url.clone(), Method::GET, here),
+        (house.mcp_url().to_owned(), Method::POST, here),
+    ] {
+        let answer = Answer::to(preflight(&url, &method, origin)).await;
         assert!(matches!(answer.status, 200 | 204), "{url}: {answer:#?}");
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{url}");
         assert!(!answer.headers.contains_key("access-control-allow-credentials"), "{url}: {answer:#?}");
@@ -172,14 +174,16 @@ async fn pages_of_other_origins_may_use_what_machines_use(store: Store) {
             assert!(allowed.contains(header), "{url} does not allow `{header}`: {allowed}");
         }
     }
-    let page = Answer::to(preflight(&found.endpoint("authorization_endpoint"), &Method::GET)).await;
+    let foreign = Answer::to(preflight(house.mcp_url(), &Method::POST, anywhere)).await;
+    assert_eq!(foreign.status, 403, "{foreign:#?}");
+    let page = Answer::to(preflight(&found.endpoint("authorization_endpoint"), &Method::GET, anywhere)).await;
     assert!(!page.headers.contains_key("access-control-allow-origin"), "a page is for people: {page:#?}");
 }
 
-fn preflight(url: &str, method: &Method) -> reqwest::RequestBuilder {
+fn preflight(url: &str, method: &Method, origin: &str) -> reqwest::RequestBuilder {
     process::client()
         .request(Method::OPTIONS, url)
-        .header("origin", "https://inspector.example.test")
+        .header("origin", origin)
         .header("access-control-request-method", method.as_str())
         .header("access-control-request-headers", "content-type,mcp-protocol-version")
 }

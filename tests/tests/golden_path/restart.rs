@@ -4,11 +4,13 @@ use e2e::client::Tokens;
 use e2e::house::{House, Store};
 use e2e::session::Session;
 use e2e::visitor::Visitor;
+use serde_json::json;
 
 e2e::on_both_stores!(
     sessions_grants_and_refresh_tokens_survive_a_kill,
     what_was_spent_before_a_kill_is_spent_after_it,
     the_mcp_server_goes_on_while_the_authorization_server_is_away,
+    what_was_stored_survives_a_kill_of_the_mcp_server,
 );
 
 async fn sessions_grants_and_refresh_tokens_survive_a_kill(store: Store) {
@@ -56,4 +58,17 @@ async fn the_mcp_server_goes_on_while_the_authorization_server_is_away(store: St
     assert_eq!(session.mcp(&house).await.tools().await.len(), 5);
     house.kill9();
     assert_eq!(session.mcp(&house).await.tools().await.len(), 5);
+}
+
+async fn what_was_stored_survives_a_kill_of_the_mcp_server(store: Store) {
+    let mut house = House::start(store).await;
+    let session = Session::begin(&house, &["write"]).await;
+    let file = json!({ "filename": "kept.txt", "content": "a2VwdA==" });
+    let stored = session.mcp(&house).await.call("store_artifact", file).await;
+    assert_ne!(stored["result"]["isError"], true, "{stored:#}");
+
+    house.restart_artifacts().await;
+
+    let list = session.mcp(&house).await.call("list_artifacts", json!({})).await;
+    assert!(list.to_string().contains("kept.txt"), "{list:#}");
 }
