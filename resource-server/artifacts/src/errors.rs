@@ -139,6 +139,11 @@ impl Refusal {
         self.code
     }
 
+    /// The HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The sentence.
     pub fn message(&self) -> &str {
         &self.message

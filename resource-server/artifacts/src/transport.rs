@@ -64,39 +64,59 @@ pub async fn serve(
 }
 
 async fn answer(endpoint: &Endpoint, event: &Event, request: Request) -> Response {
+    match message(request).await {
+        Ok(request) => {
+            let response = endpoint.handle(request).await;
+            // The content type was right, so this status can only mean JSON that is no MCP message.
+            if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                return json_rpc_error(
+                    -32600,
+                    "Invalid Request: the body is not one JSON-RPC message of MCP",
+                );
+            }
+            response.map(Body::new)
+        }
+        Err(Unread::NoJson) => json_rpc_error(-32700, "Parse error: the body is not JSON"),
+        Err(Unread::Refused(refusal)) => {
+            event.refusal(&refusal);
+            let wrong_method = refusal.status() == StatusCode::METHOD_NOT_ALLOWED;
+            let mut response = refusal.into_http(event.request_id());
+            if wrong_method {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            response
+        }
+    }
+}
+
+/// Why there is no message to hand on.
+enum Unread {
+    Refused(Refusal),
+    NoJson,
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The request with its whole body, which is JSON, in the form that the transport expects.
+async fn message(request: Request) -> Result<Request, Unread> {
     if request.method() != Method::POST {
-        let refusal = Refusal::invalid(
-            "This endpoint takes POST only; there is no stream to GET and no session to DELETE.",
-        )
-        .with_status(StatusCode::METHOD_NOT_ALLOWED);
-        let mut response = refusal.into_http(event.request_id());
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return response;
+        let why = "This endpoint takes POST only; there is no stream to GET and no session to DELETE.";
+        return Err(Refusal::invalid(why).with_status(StatusCode::METHOD_NOT_ALLOWED).into());
     }
     let (mut parts, body) = request.into_parts();
     if !is_json(&parts.headers) {
-        return Refusal::invalid("Content-Type: must be application/json")
-            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-            .into_http(event.request_id());
+        let why = "Content-Type: must be application/json";
+        return Err(Refusal::invalid(why).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).into());
     }
-    let bytes = match read(&parts.headers, body).await {
-        Ok(bytes) => bytes,
-        Err(refusal) => {
-            event.refusal(&refusal);
-            return refusal.into_http(event.request_id());
-        }
-    };
-    if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_err() {
-        return json_rpc_error(-32700, "Parse error: the body is not JSON");
-    }
+    let bytes = read(&parts.headers, body).await?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|_| Unread::NoJson)?;
     // A plain HTTP tool sends another Accept, or none; there is only one form to answer in.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    let response = endpoint.handle(Request::from_parts(parts, Body::from(bytes))).await;
-    // The content type was right, so this status can only mean JSON that is no MCP message.
-    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        return json_rpc_error(-32600, "Invalid Request: the body is not one JSON-RPC message of MCP");
-    }
-    response.map(Body::new)
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

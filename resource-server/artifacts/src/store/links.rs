@@ -60,7 +60,8 @@ impl Store {
             "insert into links (link_hash, kind, artifact_id, organization, created_at, expires_at) \
              select $1, $2, $3, $4, $5, $6 where $2 <> 'public' or (select count(*) from links join artifacts on \
              artifacts.artifact_id = links.artifact_id where links.organization = $4 and kind = 'public' \
-             and links.expires_at > $5 and deleted_at is null) < $7",
+             and links.expires_at > $5 and deleted_at is null \
+             and (artifacts.expires_at is null or artifacts.expires_at > $5)) < $7",
         )
         .bind(&link.address_hash)
         .bind(link.kind.as_str())
@@ -75,7 +76,7 @@ impl Store {
             return Err(Refusal::new(
                 Code::QuotaExceeded,
                 format!(
-                    "All public links of the plan {:?} are in use ({}). A link ends when it expires or its artifact is deleted.",
+                    "All public links of the plan {:?} are in use ({}). A link ends when it expires or its artifact ends.",
                     plan.name, plan.links
                 ),
             ));

@@ -68,10 +68,7 @@ pub(super) async fn request_upload_url(
         artifact_id: artifact.id.to_string(),
         upload_url: context.url(&format!("/uploads/{}", address.expose())),
         upload_method: "PUT",
-        upload_headers: BTreeMap::from([
-            ("Content-Type".to_owned(), artifact.content_type),
-            ("Content-Length".to_owned(), artifact.size_bytes.to_string()),
-        ]),
+        upload_headers: BTreeMap::from([("Content-Type".to_owned(), artifact.content_type)]),
         upload_expires_at: rfc3339(expires_at),
     })
 }

@@ -1,0 +1,13 @@
+//! The whole server over real HTTP, on a real store, with callers that the tests name.
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up fails the test")]
+
+mod artifacts;
+mod gate;
+mod house;
+mod isolation;
+mod links;
+mod lists;
+mod program;
+mod recovery;
+mod transport;
+mod uploads;
