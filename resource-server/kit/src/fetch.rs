@@ -130,7 +130,7 @@ impl Fetcher {
 
 /// Reads a metadata document: it must be the issuer's own (RFC 8414 §3.3), and its keys must be where nobody on the way can
 /// change them (RFC 8414 §2).
-fn read_metadata(text: &str, issuer: &Issuer) -> Result<Url, FetchError> {
+pub(crate) fn read_metadata(text: &str, issuer: &Issuer) -> Result<Url, FetchError> {
     let document: AuthorizationServerMetadata = strict_json::from_slice(text.as_bytes())?;
     if document.issuer != *issuer {
         return Err(FetchError::Issuer);
@@ -166,4 +166,50 @@ fn date(response: &Response) -> Option<i64> {
     let value = response.headers().get(DATE)?.to_str().ok()?;
     let date: SystemTime = httpdate::parse_http_date(value).ok()?;
     i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(issuer: &str, jwks_uri: &str) -> Result<Url, FetchError> {
+        let text = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{jwks_uri}"}}"#);
+        read_metadata(&text, &Issuer::parse(issuer).unwrap())
+    }
+
+    // JK-09
+    #[test]
+    fn keys_come_over_https_or_from_this_machine_to_this_machine() {
+        assert!(read("https://as.test", "https://keys.test/jwks").is_ok());
+        for jwks_uri in [
+            "http://localhost:9000/jwks",
+            "http://127.0.0.1/jwks",
+            "http://[::1]/jwks",
+            "https://as.test/jwks",
+        ] {
+            assert!(read("http://localhost:9000", jwks_uri).is_ok(), "{jwks_uri}");
+        }
+        for (issuer, jwks_uri) in [
+            ("https://as.test", "http://as.test/jwks"),
+            ("https://as.test", "http://localhost/jwks"),
+            ("https://as.test", "http://127.0.0.1/jwks"),
+            ("http://localhost:9000", "http://192.0.2.1/jwks"),
+            ("http://localhost:9000", "http://localhost.evil.test/jwks"),
+            ("https://as.test", "file:///etc/passwd"),
+            ("https://as.test", "/jwks"),
+            ("https://as.test", ""),
+        ] {
+            assert!(matches!(read(issuer, jwks_uri), Err(FetchError::JwksUri)), "{issuer} {jwks_uri}");
+        }
+    }
+
+    #[test]
+    fn a_document_of_another_issuer_or_with_a_member_twice_is_refused() {
+        let issuer = Issuer::parse("https://as.test").unwrap();
+        let other = r#"{"issuer":"https://other.test","jwks_uri":"https://as.test/jwks"}"#;
+        assert!(matches!(read_metadata(other, &issuer), Err(FetchError::Issuer)));
+        let twice =
+            r#"{"issuer":"https://as.test","jwks_uri":"https://as.test/a","jwks_uri":"https://as.test/b"}"#;
+        assert!(matches!(read_metadata(twice, &issuer), Err(FetchError::Metadata(_))));
+    }
 }

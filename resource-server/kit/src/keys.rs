@@ -174,8 +174,7 @@ impl Keys {
                         tracing::warn!(issuer = %self.issuer, %error, "no new keys; the last good ones stay in use");
                     }
                     failures = failures.saturating_add(1);
-                    let empty = self.usable(self.clock.now()).is_none();
-                    pause(failures, if empty { LONGEST_PAUSE_EMPTY } else { LONGEST_PAUSE })
+                    self.pause(failures)
                 }
             };
             self.progress.send_modify(|progress| {
@@ -230,7 +229,7 @@ impl Keys {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the file copy into use, if it is of this issuer and not older than `max_stale`.
+    /// Takes the file copy into use, if it is of this issuer.
     pub(crate) async fn read_file(&self) {
         let Some(path) = &self.file else { return };
         let text = match tokio::fs::read(path).await {
@@ -242,13 +241,17 @@ impl Keys {
         };
         let now = self.clock.now();
         let copy = serde_json::from_slice::<FileCopy>(&text).ok().filter(|copy| {
-            let age = now.since(copy.confirmed_at);
-            copy.issuer == self.issuer.as_str() && age >= Seconds::new(-60) && age <= self.max_stale
+            // An old copy may be held: `usable` decides. One from the future would be young for too long.
+            copy.issuer == self.issuer.as_str() && now.since(copy.confirmed_at) >= Seconds::new(-60)
         });
-        match copy.and_then(|copy| Some((fetch::parse_keys(&copy.jwks).ok()?, copy))) {
+        let keys_of = |copy: &FileCopy| {
+            fetch::read_metadata(&copy.metadata, &self.issuer).ok()?;
+            fetch::parse_keys(&copy.jwks).ok()
+        };
+        match copy.and_then(|copy| Some((keys_of(&copy)?, copy))) {
             Some((keys, copy)) => self.hold(keys, &copy.metadata, copy.confirmed_at),
             None => {
-                tracing::warn!(path = %path.display(), "the copy of the keys is of another issuer, old or damaged");
+                tracing::warn!(path = %path.display(), "the copy of the keys is of another issuer, from the future or damaged");
             }
         }
     }
@@ -265,21 +268,33 @@ impl Keys {
             tracing::warn!(path = %path.display(), %error, "the copy of the keys cannot be written");
         }
     }
-}
 
-/// The pause after the `failures`-th failure in a row.
-fn pause(failures: u32, longest: Duration) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest)
+    /// The pause after the `failures`-th failure in a row.
+    fn pause(&self, failures: u32) -> Duration {
+        let empty = self.usable(self.clock.now()).is_none();
+        let longest = if empty { LONGEST_PAUSE_EMPTY } else { LONGEST_PAUSE };
+        FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use doorward_shared::time::FixedClock;
+
     use super::*;
 
     #[test]
-    fn pauses_double_and_stay_within_a_few_seconds_while_nothing_is_held() {
-        let pauses: Vec<_> = (1..8).map(|n| pause(n, LONGEST_PAUSE_EMPTY).as_millis()).collect();
-        assert_eq!(pauses, [250, 500, 1000, 2000, 3000, 3000, 3000]);
-        assert_eq!(pause(u32::MAX, LONGEST_PAUSE), LONGEST_PAUSE);
+    fn pauses_double_and_stay_within_three_seconds_while_nothing_is_held() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_800_000_000)));
+        let settings =
+            Settings { clock: clock.clone(), ..Settings::new("https://mcp.test", "https://as.test") };
+        let keys = Keys::new(&settings, Issuer::parse("https://as.test").unwrap(), Arc::default());
+        let pauses = || (1..9).map(|n| keys.pause(n).as_millis()).collect::<Vec<_>>();
+        assert_eq!(pauses(), [250, 500, 1000, 2000, 3000, 3000, 3000, 3000]);
+        keys.hold(JwkSet::default(), "{}", clock.now());
+        assert_eq!(pauses(), [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000]);
+        assert_eq!(keys.pause(u32::MAX), LONGEST_PAUSE);
+        clock.advance(Seconds::hours(25));
+        assert_eq!(keys.pause(u32::MAX), LONGEST_PAUSE_EMPTY);
     }
 }

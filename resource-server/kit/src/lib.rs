@@ -109,6 +109,11 @@ impl ResourceServer {
     }
 }
 
+/// The guide for authors of servers: its examples are compiled with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/kit.md")]
+struct Guide;
+
 impl Drop for ResourceServer {
     fn drop(&mut self) {
         self.background.abort();

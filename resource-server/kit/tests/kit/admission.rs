@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     issuer::ScriptedIssuer,
-    tokens::{FIRST, jwks, now},
+    tokens::{FIRST, claims, jwks, now},
     web::{FRONTS, Front, Web},
 };
 
@@ -244,7 +244,7 @@ async fn a_token_that_was_verified_before_covers_no_other_token() {
 async fn a_remembered_token_still_expires() {
     use std::sync::Arc;
 
-    use doorward_shared::time::FixedClock;
+    use doorward_shared::time::{Clock, FixedClock};
 
     let issuer = ScriptedIssuer::up(jwks(&[&FIRST])).await;
     let clock = Arc::new(FixedClock::at(now()));
@@ -253,7 +253,7 @@ async fn a_remembered_token_still_expires() {
             .await
             .ready()
             .await;
-    let token = web.good_token();
+    let token = FIRST.sign(&claims(&web.issuer, &web.resource, clock.now()));
     assert_eq!(web.with_token(&token).await.status, 200);
     clock.advance(Seconds::new(900 + 59));
     assert_eq!(web.with_token(&token).await.status, 200);

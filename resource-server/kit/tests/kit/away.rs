@@ -22,6 +22,8 @@ async fn a_cold_start_without_keys_answers_503_and_recovers_by_itself() {
     for front in FRONTS {
         let mut issuer = ScriptedIssuer::down("", jwks(&[&FIRST])).await;
         let web = Web::start(front, &issuer).await;
+        eventually("the pauses have grown", || web.server.metrics().failed_fetches > 2).await;
+        let start = tokio::time::Instant::now();
         for _ in 0..2 {
             let reply = web.with_token(&web.good_token()).await;
             assert_eq!(reply.status, 503, "{front:?}");
@@ -30,6 +32,8 @@ async fn a_cold_start_without_keys_answers_503_and_recovers_by_itself() {
             assert_eq!(reply.header("cache-control"), Some("no-store"));
             assert_eq!(reply.header("www-authenticate"), None);
         }
+        // Nobody waits when there is nothing to wait for.
+        assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
         assert!(!web.server.is_ready());
         assert!(web.server.metrics().unavailable >= 2);
         // Whoever has no token yet can begin to connect.
@@ -37,7 +41,7 @@ async fn a_cold_start_without_keys_answers_503_and_recovers_by_itself() {
         assert_eq!(web.with_token("nonsense").await.status, 401);
 
         tokio::time::sleep(Duration::from_secs(2)).await;
-        issuer.start().await;
+        issuer.start();
         let start = tokio::time::Instant::now();
         let web = web.ready().await;
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
@@ -78,7 +82,7 @@ async fn the_last_good_keys_serve_for_a_day_and_then_the_kit_says_so() {
         assert!(!web.server.is_ready());
         assert!(web.server.metrics().unavailable >= 2);
 
-        issuer.start().await;
+        issuer.start();
         let web = web.ready().await;
         assert_eq!(web.with_token(&token).await.status, 200, "{front:?}");
     }
@@ -118,6 +122,7 @@ async fn a_restart_during_an_outage_works_from_the_file_copy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_copy_that_is_foreign_old_from_the_future_or_damaged_is_not_used() {
+    const FOREIGN: &str = r#"{"issuer":"https://other.test","jwks_uri":"https://other.test/j"}"#;
     let path = scratch("damaged");
     let issuer = ScriptedIssuer::down("", jwks(&[&FIRST])).await;
     let copy = |change: &dyn Fn(&mut Value)| {
@@ -140,6 +145,8 @@ async fn a_file_copy_that_is_foreign_old_from_the_future_or_damaged_is_not_used(
         copy(&|copy| copy["confirmed_at"] = json!(tokens::now().seconds() + 3600)),
         copy(&|copy| copy["confirmed_at"] = json!("today")),
         copy(&|copy| copy["jwks"] = json!("{}")),
+        copy(&|copy| copy["metadata"] = json!("{}")),
+        copy(&|copy| copy["metadata"] = json!(FOREIGN)),
         copy(&|copy| copy["jwks"] = json!(r#"{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"o"}]}"#)),
         copy(&|copy| drop(copy.as_object_mut().unwrap().remove("metadata"))),
         copy(&|_| {})[..100].to_owned(),

@@ -79,7 +79,7 @@ async fn the_issuers_metadata_is_mirrored_unchanged_and_is_404_until_it_is_known
             assert_eq!(reply.status, 404, "{front:?} {path}");
             assert_eq!(reply.header("content-type"), Some("application/json"));
         }
-        issuer.start().await;
+        issuer.start();
         let web = web.ready().await;
         for path in AUTHORIZATION_SERVER {
             let reply = web.send("GET", path, &[]).await;

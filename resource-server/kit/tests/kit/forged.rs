@@ -280,6 +280,7 @@ async fn a_token_is_good_only_in_its_time_and_times_are_whole_numbers() {
         web.assert_refused(&web.with_claim("nbf", later(65)), Reason::NotYet).await;
         web.assert_refused(&web.with_claim("iat", later(3600)), Reason::NotYet).await;
         web.assert_refused(&web.with_claim("exp", later(90_000)), Reason::Lifetime).await;
+        assert_eq!(web.server.metrics().clock_skew, 0);
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
@@ -46,14 +46,16 @@ pub(crate) struct ScriptedIssuer {
     jwks_fetches: Arc<AtomicUsize>,
     elsewhere: Arc<AtomicUsize>,
     address: SocketAddr,
+    /// The port, held but not listened on, so that connections are refused and nobody else gets it.
+    held: Option<TcpSocket>,
     running: Option<JoinHandle<()>>,
 }
 
 impl ScriptedIssuer {
     /// Chooses a port and a script, and does not answer yet.
     pub(crate) async fn down(path: &str, jwks: Value) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let socket = hold(([127, 0, 0, 1], 0).into()).await;
+        let address = socket.local_addr().unwrap();
         let issuer = format!("http://{address}{path}");
         let script = Script {
             metadata_paths: vec![format!("/.well-known/oauth-authorization-server{path}")],
@@ -68,18 +70,19 @@ impl ScriptedIssuer {
             jwks_fetches: Arc::default(),
             elsewhere: Arc::default(),
             address,
+            held: Some(socket),
             running: None,
         }
     }
 
     pub(crate) async fn up(jwks: Value) -> Self {
         let mut issuer = Self::down("", jwks).await;
-        issuer.start().await;
+        issuer.start();
         issuer
     }
 
-    pub(crate) async fn start(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+    pub(crate) fn start(&mut self) {
+        let listener = self.held.take().unwrap().listen(64).unwrap();
         let (script, fetches, elsewhere) =
             (Arc::clone(&self.script), Arc::clone(&self.jwks_fetches), Arc::clone(&self.elsewhere));
         self.running = Some(tokio::spawn(async move {
@@ -98,6 +101,7 @@ impl ScriptedIssuer {
         if let Some(running) = self.running.take() {
             running.abort();
             let _ = running.await;
+            self.held = Some(hold(self.address).await);
         }
     }
 
@@ -139,6 +143,18 @@ impl ScriptedIssuer {
     pub(crate) fn followed(&self) -> usize {
         self.elsewhere.load(SeqCst)
     }
+}
+
+async fn hold(address: SocketAddr) -> TcpSocket {
+    for _ in 0..100 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        if socket.bind(address).is_ok() {
+            return socket;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the port {address} cannot be had");
 }
 
 async fn answer(

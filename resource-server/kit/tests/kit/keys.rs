@@ -280,7 +280,7 @@ async fn the_metadata_is_looked_for_at_every_well_known_address_in_order() {
     ] {
         let mut issuer = ScriptedIssuer::down(path, jwks(&[&FIRST])).await;
         issuer.serve_metadata_at(&[place]);
-        issuer.start().await;
+        issuer.start();
         let web = Web::start(Front::Tower, &issuer).await.ready().await;
         assert_eq!(web.with_token(&web.good_token()).await.status, 200, "{place}");
         let asked = issuer.asked();
