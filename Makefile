@@ -1,0 +1,33 @@
+# make run     build and start doorward and doorward-artifacts on this machine, data under ./data
+# make check   format, lints, documentation, and the tests of the parts: the fast inner loop
+# make test    everything that proves the product, real clients and a real browser included
+# make bench   how fast both servers start, and how much memory they hold
+# make audit   known weaknesses and licences of dependencies; needs cargo-deny and its advisory list
+
+.PHONY: run check test bench audit programs install
+
+programs:
+	cargo build --release --bin doorward --bin doorward-artifacts
+
+run: programs
+	@deploy/run
+
+install:
+	@tests/install
+	@tests/install-nextest
+
+check: install
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
+	tests/with-postgres cargo nextest run --workspace --exclude e2e
+
+test: install
+	cargo build --workspace
+	tests/with-postgres cargo nextest run --workspace
+
+bench: programs
+	tests/bench-start
+
+audit:
+	cargo deny check
