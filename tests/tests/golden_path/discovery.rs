@@ -1,5 +1,7 @@
 //! From two running servers to everything that a client can find out about them.
 
+use std::time::Duration;
+
 use e2e::answer::Answer;
 use e2e::client::{Client, Discovery, challenge_parameter, text, well_known};
 use e2e::house::{House, Person, Store};
@@ -8,12 +10,15 @@ use e2e::process;
 use e2e::visitor::Visitor;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 e2e::on_both_stores!(
     both_servers_are_healthy_and_one_setup_link_is_printed,
     no_default_password_opens_the_door,
     every_method_without_a_token_gets_the_challenge,
     a_rubbish_token_is_named_invalid,
+    a_refusal_that_comes_before_the_body_says_so_if_it_ends_the_connection,
     the_resource_metadata_names_the_called_url_and_one_foreign_authorization_server,
     both_discovery_documents_name_one_issuer_and_only_living_endpoints,
     the_key_set_holds_rs256_keys_without_private_members,
@@ -77,6 +82,43 @@ async fn a_rubbish_token_is_named_invalid(store: Store) {
         assert_eq!(challenge_parameter(challenge, "error").as_deref(), Some("invalid_token"), "{challenge}");
         assert!(challenge_parameter(challenge, "resource_metadata").is_some(), "{challenge}");
     }
+}
+
+/// Clients send head and body apart and use the connection again for the metadata: one that is closed under them without
+/// a word makes their sign-in fail now and then.
+async fn a_refusal_that_comes_before_the_body_says_so_if_it_ends_the_connection(store: Store) {
+    let house = House::start(store).await;
+    for (origin, path) in [(house.mcp_url().trim_end_matches("/mcp"), "/mcp"), (house.issuer(), "/nowhere")] {
+        let host = origin.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).await.expect("the server takes connections");
+        let body = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}";
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.expect("the head is sent");
+        // A server may answer at once or wait for the rest; both is fine.
+        let mut rest = body.as_slice();
+        let mut refused = answer(&mut stream).await;
+        if refused.is_empty() {
+            stream.write_all(std::mem::take(&mut rest)).await.expect("the body is sent");
+            refused = answer(&mut stream).await;
+        }
+        assert!(refused.starts_with("HTTP/1.1 40"), "{refused}");
+        if refused.to_lowercase().contains("\r\nconnection: close\r\n") {
+            continue;
+        }
+        let next = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let sent = stream.write_all(&[rest, next.as_bytes()].concat()).await;
+        sent.expect("the connection, which nobody said would end, is still open");
+        let healthy = answer(&mut stream).await;
+        assert!(healthy.starts_with("HTTP/1.1 200"), "{origin} closed the connection after {refused}");
+    }
+}
+
+/// What comes on a connection within a moment; empty if nothing does.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut buffer = vec![0; 16 * 1024];
+    let read = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut buffer)).await;
+    let length = read.map_or(0, |read| read.unwrap_or(0));
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
 async fn the_resource_metadata_names_the_called_url_and_one_foreign_authorization_server(store: Store) {
