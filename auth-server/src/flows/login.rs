@@ -29,6 +29,8 @@ pub struct Attempt<'a> {
     pub network: &'a str,
     /// The cookie of a browser that signed in before.
     pub device: Option<&'a str>,
+    /// The cookie of the session that the browser has now, if it has one.
+    pub session: Option<&'a str>,
 }
 
 /// A password in the clear; it does not print itself.
@@ -107,6 +109,8 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
         return Err(NotSignedIn::Wrong);
     };
     ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default());
+    // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
+    let _ended = sign_out(ctx, attempt.session).await?;
     Ok(open(ctx, &user.id, now).await?)
 }
 

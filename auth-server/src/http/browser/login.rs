@@ -28,6 +28,10 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
     let waiting = query.one("request").ok().flatten();
     let session = cookies::read(&request, &policy.issuer, Which::Session);
     let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
+    let live = match signed_in(&site.context, session.as_deref()).await {
+        Ok(found) => found.is_some(),
+        Err(error) => return store_trouble(&site, &error),
+    };
     let mut hint = None;
     let mut wanted_by = None;
     if let Some(id) = waiting {
@@ -40,12 +44,8 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
             Ok(next) => return render_next(&site, next),
             Err(stopped) => return render_stop(&site, &stopped),
         }
-    } else {
-        match signed_in(&site.context, session.as_deref()).await {
-            Ok(Some(_)) => return see_other(&path(policy, Name::Home)),
-            Ok(None) => {}
-            Err(error) => return store_trouble(&site, &error),
-        }
+    } else if live {
+        return see_other(&path(policy, Name::Home));
     }
     let page = LoginPage {
         request: waiting.unwrap_or_default(),
@@ -54,8 +54,9 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
         problem: None,
     };
     let mut response = show(&site, &browser, &page, StatusCode::OK);
-    if session.is_some() {
-        // Whatever session the browser still names is over; it should forget it.
+    if session.is_some() && !live {
+        // The session that the browser still names is over; it should forget it. A live one stays until somebody proves
+        // anew who is there, and is ended then.
         let _added = response.add_cookie(&cookies::gone(&policy.issuer, Which::Session));
     }
     response
@@ -79,12 +80,14 @@ pub(in crate::http) async fn post(
         return forged(&site);
     }
     let device = cookies::read(&request, &policy.issuer, Which::Device);
+    let session = cookies::read(&request, &policy.issuer, Which::Session);
     let network = site.proxies.network_of(&request);
     let attempt = Attempt {
         email: field("email"),
         password: Password(field("password")),
         network: &network,
         device: device.as_deref(),
+        session: session.as_deref(),
     };
     let opened = match sign_in(&site.context, &attempt).await {
         Ok(opened) => opened,
