@@ -108,6 +108,24 @@ fn the_wire_vocabulary_links_nothing_that_does_io() {
 }
 
 #[test]
+fn every_dependency_has_its_line_in_the_document() {
+    let document = include_str!("../../docs/decisions/dependencies.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    let documented: BTreeSet<_> = rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect();
+    let workspace = table("Cargo.toml");
+    let members = workspace["workspace"]["members"].as_array().expect("a list");
+    let manifests =
+        members.iter().map(|member| table(&format!("{}/Cargo.toml", member.as_str().expect("a path"))));
+    let mut named = BTreeSet::new();
+    for manifest in manifests {
+        let sections = ["dependencies", "dev-dependencies"].map(|section| manifest.get(section).cloned());
+        let tables = sections.into_iter().flatten().filter_map(|section| section.as_table().cloned());
+        named.extend(tables.flatten().map(|(name, _)| name).filter(|name| !name.starts_with("doorward-")));
+    }
+    assert_eq!(documented, named);
+}
+
+#[test]
 fn two_versions_are_one_when_a_caret_says_so() {
     for (version, line) in [("1.2.3", "1"), ("0.10.9", "0.10"), ("0.0.4", "0.0"), ("2.0.0-rc.2", "2")] {
         assert_eq!(line_of(version), line);
