@@ -105,6 +105,8 @@ async fn a_refusal_that_comes_before_the_body_says_so_if_it_ends_the_connection(
         if refused.to_lowercase().contains("\r\nconnection: close\r\n") {
             continue;
         }
+        // The rest is slow to come, as over a real network.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let next = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let sent = stream.write_all(&[rest, next.as_bytes()].concat()).await;
         sent.expect("the connection, which nobody said would end, is still open");
