@@ -19,6 +19,11 @@
 //! | `cache` | tokens that were verified before |
 //! | `metrics` | counters |
 
+#![cfg_attr(
+    not(any(feature = "actix", feature = "tower")),
+    expect(dead_code, reason = "without a front, only ResourceServer::verify and ::answer are called")
+)]
+
 mod access;
 #[cfg(feature = "actix")]
 pub mod actix;
