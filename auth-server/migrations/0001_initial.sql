@@ -31,8 +31,6 @@ create table sessions (
     ended_at bigint
 );
 create index sessions_of_user on sessions (user_id);
-create index sessions_by_end on sessions (ended_at) where ended_at is not null;
-create index sessions_by_last_use on sessions (last_seen_at);
 create index sessions_by_age on sessions (auth_time);
 
 create table clients (
@@ -65,7 +63,7 @@ create table resources (
 
 -- client_id and resource are what was agreed to, and outlive their objects. client_row and resource_row are the objects
 -- themselves, null once they are removed: as foreign keys they make sure that no grant slips in while its client or
--- resource is being removed.
+-- resource is being removed. No index looks at last_used_at: every refresh changes it.
 create table grants (
     id text not null primary key,
     user_id text not null references users (id),
@@ -89,7 +87,6 @@ create index grants_of_client on grants (client_row);
 create index grants_of_resource on grants (resource_row);
 create index grants_by_end on grants (ended_at) where ended_at is not null;
 create index grants_by_expiry on grants (expires_at);
-create index grants_never_used on grants (created_at) where last_used_at is null;
 
 create table authorization_codes (
     hash text not null primary key,

@@ -161,9 +161,9 @@ pub trait Grants: Send + Sync {
     async fn end_grant(&self, revocation: &Revocation) -> Result<Applied>;
     /// A grant with its person.
     async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, User)>>;
-    /// Removes codes, refresh tokens, grants and sessions that ended before `before`; `policy` says when a session ends by
-    /// itself. Spent codes and refresh tokens stay as long as their grant, so that a late replay is still recognised; a
-    /// grant whose code nobody redeemed goes with the code. Answers how many grants went.
+    /// Removes grants that ended before `before`, with their codes and refresh tokens, and sessions that were past the
+    /// longest life of `policy` by then. Spent codes and refresh tokens stay as long as their grant, so that a late replay
+    /// is still recognised; a grant whose code nobody redeemed goes with the code. Answers how many grants went.
     async fn forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64>;
 }
 

@@ -6,7 +6,7 @@ use doorward::{
     domain::client::{Client, ConfidentialMethod, Credentials, Origin},
     store::Applied,
 };
-use doorward_shared::{redirect_uri::RedirectUri, token::GrantType};
+use doorward_shared::{client_id::ClientId, redirect_uri::RedirectUri, token::GrantType};
 
 use crate::{
     backend::{Backend, at, race, secret},
@@ -80,7 +80,7 @@ async fn clients_are_listed_newest_first(backend: &Backend) {
         assert_eq!(store.insert_client(&client).await.unwrap(), Applied::Done);
     }
     let listed: Vec<_> = store.clients().await.unwrap().into_iter().map(|client| client.id).collect();
-    assert_eq!(listed.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["d", "C", "b", "a"]);
+    assert_eq!(listed.iter().map(ClientId::as_str).collect::<Vec<_>>(), ["d", "C", "b", "a"]);
 }
 
 async fn a_configured_client_follows_its_configuration_and_keeps_its_grants(backend: &Backend) {

@@ -13,12 +13,10 @@ on_each_backend! {
     a_grant_past_its_time_is_forgotten,
     a_grant_whose_code_nobody_redeemed_goes_with_the_code,
     a_code_that_can_still_be_redeemed_stays,
-    sessions_are_forgotten_once_they_are_over,
+    sessions_are_forgotten_once_they_are_past_their_longest_life,
     a_session_stays_while_a_code_of_it_does,
     a_client_is_forgotten_after_its_last_grant,
 }
-
-const DAY: Seconds = Seconds::days(1);
 
 async fn forget(world: &World, before: Timestamp) -> u64 {
     world.store.forget_ended(before, &world.policy.session).await.unwrap()
@@ -74,36 +72,20 @@ async fn a_code_that_can_still_be_redeemed_stays(backend: &Backend) {
     assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Done);
 }
 
-async fn sessions_are_forgotten_once_they_are_over(backend: &Backend) {
+async fn sessions_are_forgotten_once_they_are_past_their_longest_life(backend: &Backend) {
     let world = World::new(backend).await;
     let now = at(0).plus(Seconds::days(10));
-    let open = async |auth_time: Timestamp, last_seen: Timestamp, ended: Option<Timestamp>| {
+    let open = async |auth_time: Timestamp| {
         let session = session(&world.user, auth_time);
         world.store.open_session(&session).await.unwrap();
-        world.store.touch_session(&session.hash, last_seen).await.unwrap();
-        if let Some(ended) = ended {
-            assert_eq!(world.store.end_session(&session.hash, ended).await.unwrap(), Applied::Done);
-        }
+        world.store.touch_session(&session.hash, now).await.unwrap();
         session.hash
     };
-    let hour = Seconds::hours(1);
-    let gone = [
-        open(now.minus(DAY), now.minus(hour), Some(now.minus(hour))).await,
-        open(now.minus(DAY).minus(hour), now.minus(DAY).minus(hour), None).await,
-        open(now.minus(Seconds::days(3)), now, None).await,
-    ];
-    let kept = [
-        open(now.minus(DAY), now.minus(hour), None).await,
-        open(now.minus(DAY), now, Some(now)).await,
-        open(now.minus(Seconds::days(2)), now.minus(DAY), None).await,
-    ];
-    forget(&world, now).await;
-    for hash in &gone {
-        assert!(world.store.session(hash).await.unwrap().is_none());
-    }
-    for hash in &kept {
-        assert!(world.store.session(hash).await.unwrap().is_some());
-    }
+    let limit = now.minus(world.policy.session.absolute);
+    let (gone, kept) = (open(limit.minus(Seconds::new(1))).await, open(limit).await);
+    assert_eq!(forget(&world, now).await, 0);
+    assert!(world.store.session(&gone).await.unwrap().is_none());
+    assert!(world.store.session(&kept).await.unwrap().is_some());
 }
 
 async fn a_session_stays_while_a_code_of_it_does(backend: &Backend) {
@@ -114,7 +96,7 @@ async fn a_session_stays_while_a_code_of_it_does(backend: &Backend) {
     assert!(world.store.session(&world.session.hash).await.unwrap().is_some());
     let revocation = world.revocation(&grant, late).await;
     assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
-    assert_eq!(forget(&world, late.plus(DAY)).await, 1);
+    assert_eq!(forget(&world, late.plus(Seconds::new(1))).await, 1);
     assert!(world.store.session(&world.session.hash).await.unwrap().is_none());
 }
 

@@ -9,6 +9,7 @@ use crate::backend::{Backend, at, race};
 on_each_backend! {
     the_first_key_is_stored_once,
     of_many_servers_that_start_together_one_makes_the_first_key,
+    a_first_key_that_is_under_way_elsewhere_stays_the_only_one,
     keys_are_listed_oldest_first,
 }
 
@@ -41,6 +42,18 @@ async fn of_many_servers_that_start_together_one_makes_the_first_key(backend: &B
     assert_eq!(answers.iter().filter(|answer| **answer == Applied::Done).count(), 1);
     let keys = two.signing_keys().await.unwrap();
     assert_eq!(keys.iter().map(|key| key.kid.clone()).collect::<Vec<_>>(), [format!("key-{winner}")]);
+}
+
+async fn a_first_key_that_is_under_way_elsewhere_stays_the_only_one(backend: &Backend) {
+    let store = backend.store().await;
+    let making = "insert into signing_keys (kid, position, algorithm, sealed, created_at) values ('a', 1, 'RS256', '', 7)";
+    let making = backend.meanwhile(making).await;
+    let late = Arc::clone(&store);
+    let answer =
+        making.overtakes(async move { late.insert_first_signing_key(&key("b")).await.unwrap() }).await;
+    assert_eq!(answer, Applied::Lost);
+    let keys = store.signing_keys().await.unwrap();
+    assert_eq!(keys.iter().map(|key| key.kid.as_str()).collect::<Vec<_>>(), ["a"]);
 }
 
 async fn keys_are_listed_oldest_first(backend: &Backend) {

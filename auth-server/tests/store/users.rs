@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward::{
-    domain::user::User,
+    domain::{email::Email, user::User},
     store::{Applied, StoreError},
 };
 
@@ -68,7 +68,7 @@ async fn people_are_listed_by_address(backend: &Backend) {
         assert_eq!(store.insert_user(&user(email)).await.unwrap(), Applied::Done);
     }
     let listed: Vec<_> = store.users().await.unwrap().into_iter().map(|user| user.email).collect();
-    assert_eq!(listed.iter().map(|email| email.as_str()).collect::<Vec<_>>(), sorted);
+    assert_eq!(listed.iter().map(Email::as_str).collect::<Vec<_>>(), sorted);
 }
 
 async fn disabling_a_person_ends_their_sessions_and_nobody_elses(backend: &Backend) {

@@ -109,17 +109,16 @@ pub(super) async fn hold(grant: &GrantId, now: Timestamp, tx: &mut Transaction<'
 
 /// What [`Database::try_forget_ended`] does, in this order; each takes `$1`, the time before which it ended.
 const FORGET: [&str; 4] = [
-    // A code that nobody redeemed. It is gone before its grant, which is how the last statement knows that grant.
-    "delete from authorization_codes where spent_at is null and expires_at < $1",
-    "delete from refresh_tokens where grant_id in (select id from grants where ended_at < $1 or expires_at < $1)",
+    // A grant whose code nobody redeemed. It goes below, so nobody will ever read this reason.
+    "update grants set ended_at = created_at, end_reason = 'not_redeemed'
+        where ended_at is null and last_used_at is null
+        and id in (select grant_id from authorization_codes where spent_at is null and expires_at < $1)",
     "delete from authorization_codes where grant_id in (select id from grants where ended_at < $1 or expires_at < $1)",
-    "delete from grants where ended_at < $1 or expires_at < $1 or (last_used_at is null
-        and not exists (select 1 from authorization_codes where authorization_codes.grant_id = grants.id))",
+    "delete from refresh_tokens where grant_id in (select id from grants where ended_at < $1 or expires_at < $1)",
+    "delete from grants where ended_at < $1 or expires_at < $1",
 ];
 
 impl Database {
-    /// Not in the lock order of the other verbs, and it need not be: they hold no grant that has ended, and a redemption of
-    /// a code that expired long ago would at worst be rolled back by `PostgreSQL` and tried again.
     async fn try_forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64> {
         let mut tx = self.begin().await?;
         let mut grants = 0;
@@ -128,11 +127,9 @@ impl Database {
         }
         // A session in which a code was given stays as long as the code does.
         sqlx::query(
-            "delete from sessions where (ended_at < $1 or last_seen_at < $2 or auth_time < $3)
+            "delete from sessions where auth_time < $1
             and not exists (select 1 from authorization_codes where authorization_codes.session_hash = sessions.hash)",
         )
-        .bind(before.seconds())
-        .bind(before.minus(policy.idle).seconds())
         .bind(before.minus(policy.absolute).seconds())
         .execute(&mut *tx)
         .await?;
