@@ -1,5 +1,7 @@
 //! Reading requests strictly: one content type, one size, no parameter twice, no header twice.
 
+use std::time::Duration;
+
 use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
@@ -21,6 +23,8 @@ use super::error::JsonError;
 
 /// Largest body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take to arrive. The server itself watches over heads only.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a body cannot be read.
 #[derive(Debug)]
@@ -94,6 +98,11 @@ impl BodyError {
     fn bad(text: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, text: text.into() }
     }
+
+    fn too_large() -> Self {
+        let text = format!("the body is larger than {MAX_BODY} bytes");
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, text }
+    }
 }
 
 fn read(
@@ -102,23 +111,35 @@ fn read(
     wanted: &'static str,
 ) -> impl Future<Output = Result<Bytes, BodyError>> + 'static {
     let accepted = accepts(request.headers(), wanted);
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut payload = payload.take();
     async move {
         if !accepted {
             let text = format!("send the body as {wanted} in UTF-8");
             return Err(BodyError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text });
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| BodyError::bad("the body could not be read to its end"))?;
-            if body.len() + chunk.len() > MAX_BODY {
-                let text = format!("the body is larger than {MAX_BODY} bytes");
-                return Err(BodyError { status: StatusCode::PAYLOAD_TOO_LARGE, text });
-            }
-            body.extend_from_slice(&chunk);
+        if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
+            return Err(BodyError::too_large());
         }
-        Ok(Bytes::from(body))
+        let whole = tokio::time::timeout(BODY_TIMEOUT, collect(&mut payload)).await;
+        whole.unwrap_or_else(|_| {
+            let text = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
+            Err(BodyError { status: StatusCode::REQUEST_TIMEOUT, text })
+        })
     }
+}
+
+async fn collect(payload: &mut Payload) -> Result<Bytes, BodyError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| BodyError::bad("the body could not be read to its end"))?;
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(BodyError::too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Bytes::from(body))
 }
 
 /// Exactly one `Content-Type` of the wanted type, with no other charset than UTF-8.
