@@ -8,13 +8,26 @@ use doorward_shared::{
     token::PresentedClient,
 };
 
-use super::{Context, token::authenticate, userinfo};
-use crate::domain::{client_auth::AuthenticatedClient, refresh};
+use super::{
+    Context,
+    token::authenticate::{self, Refused},
+    userinfo,
+};
+use crate::domain::{client::Client, client_auth::AuthenticatedClient, refresh};
 
 /// Revokes the presented token. An unknown one, or one of somebody else, is no error (RFC 7009 §2.2).
-pub async fn revoke(ctx: &Context, form: &Form, presented: &PresentedClient) -> Result<(), OAuthError> {
+pub async fn revoke(ctx: &Context, form: &Form, presented: &PresentedClient) -> Result<(), Refused> {
     let client = authenticate::load(ctx, presented).await?;
-    let who = authenticate::prove(&client, presented)?;
+    end_of_token(ctx, form, presented, &client).await.map_err(Refused::to_known_client)
+}
+
+async fn end_of_token(
+    ctx: &Context,
+    form: &Form,
+    presented: &PresentedClient,
+    client: &Client,
+) -> Result<(), OAuthError> {
+    let who = authenticate::prove(client, presented)?;
     let token = form
         .one("token")
         .map_err(|repeated| OAuthError::new(ErrorCode::InvalidRequest, repeated.to_string()))?

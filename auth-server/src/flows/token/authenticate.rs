@@ -13,6 +13,29 @@ use crate::{
     flows::{Context, clients},
 };
 
+/// A refusal at these endpoints.
+#[derive(Debug)]
+pub struct Refused {
+    /// What the caller is told.
+    pub error: OAuthError,
+    /// Whether the client that the caller names is one of ours. What else stands in its place may be anything, a misplaced
+    /// secret too, and is for no log.
+    pub known: bool,
+}
+
+impl From<OAuthError> for Refused {
+    fn from(error: OAuthError) -> Self {
+        Self { error, known: false }
+    }
+}
+
+impl Refused {
+    /// A refusal after the client was found.
+    pub fn to_known_client(error: OAuthError) -> Self {
+        Self { error, known: true }
+    }
+}
+
 /// Finds the client.
 pub async fn load(ctx: &Context, presented: &PresentedClient) -> Result<Client, OAuthError> {
     clients::find(ctx, &presented.client_id).await?.ok_or_else(|| unknown_client().because("no such client"))

@@ -12,8 +12,12 @@ use doorward_shared::{
     token::{PresentedClient, TokenRequest, TokenResponse},
 };
 
+use self::authenticate::Refused;
 use super::{Context, signing};
-use crate::{domain::token::Subject, ephemeral::TOKEN_FAILURES};
+use crate::{
+    domain::{client::Client, token::Subject},
+    ephemeral::TOKEN_FAILURES,
+};
 
 /// Answers a token request from this network.
 pub async fn exchange(
@@ -21,12 +25,16 @@ pub async fn exchange(
     form: &Form,
     presented: &PresentedClient,
     network: &str,
-) -> Result<TokenResponse, OAuthError> {
+) -> Result<TokenResponse, Refused> {
     if ctx.ephemeral.count(&TOKEN_FAILURES, network) >= ctx.policy.limits.token_failures {
-        return Err(OAuthError::new(ErrorCode::SlowDown, "too many failed token requests; wait a minute"));
+        let text = "too many failed token requests; wait a minute";
+        return Err(OAuthError::new(ErrorCode::SlowDown, text).into());
     }
-    let answer = dispatch(ctx, form, presented).await;
-    if answer.as_ref().is_err_and(|error| is_a_guess(error.code())) {
+    let answer = match authenticate::load(ctx, presented).await {
+        Ok(client) => dispatch(ctx, form, presented, &client).await.map_err(Refused::to_known_client),
+        Err(error) => Err(error.into()),
+    };
+    if answer.as_ref().is_err_and(|refused| is_a_guess(refused.error.code())) {
         ctx.ephemeral.bump(&TOKEN_FAILURES, network);
     }
     answer
@@ -36,9 +44,9 @@ async fn dispatch(
     ctx: &Context,
     form: &Form,
     presented: &PresentedClient,
+    client: &Client,
 ) -> Result<TokenResponse, OAuthError> {
-    let client = authenticate::load(ctx, presented).await?;
-    let who = authenticate::prove(&client, presented)?;
+    let who = authenticate::prove(client, presented)?;
     let request = TokenRequest::parse(form)?;
     who.may_use(request.grant_type())?;
     match &request {

@@ -20,11 +20,15 @@ pub(in crate::http) async fn post(
     StrictForm(form): StrictForm,
 ) -> Result<HttpResponse, JsonError> {
     let header = authorization(&request)?;
-    let fail = |error, facts: &Facts| JsonError::from(error).answering(header.is_some(), facts.clone());
-    let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, &Facts::default()))?;
-    let facts = Facts { client_id: Some(presented.client_id.to_string()), grant_type: None };
-    flows::revoke::revoke(&site.context, &form, &presented).await.map_err(|error| fail(error, &facts))?;
+    let facts = |client: Option<&PresentedClient>| Facts {
+        client_id: client.map(|client| client.client_id.to_string()),
+        grant_type: None,
+    };
+    let fail = |error, client| JsonError::from(error).answering(header.is_some(), facts(client));
+    let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, None))?;
+    let revoked = flows::revoke::revoke(&site.context, &form, &presented).await;
+    revoked.map_err(|refused| fail(refused.error, refused.known.then_some(&presented)))?;
     let mut response = HttpResponse::Ok().finish();
-    response.extensions_mut().insert(facts);
+    response.extensions_mut().insert(facts(Some(&presented)));
     Ok(response)
 }

@@ -1,7 +1,7 @@
 //! `POST /oauth2/token` (RFC 6749 §3.2).
 
 use actix_web::{HttpRequest, HttpResponse};
-use doorward_shared::token::PresentedClient;
+use doorward_shared::token::{GrantType, PresentedClient};
 
 use crate::{
     flows,
@@ -20,15 +20,19 @@ pub(in crate::http) async fn post(
     StrictForm(form): StrictForm,
 ) -> Result<HttpResponse, JsonError> {
     let header = authorization(&request)?;
-    let mut facts =
-        Facts { client_id: None, grant_type: form.one("grant_type").ok().flatten().map(String::from) };
-    let fail = |error, facts: &Facts| JsonError::from(error).answering(header.is_some(), facts.clone());
-    let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, &facts))?;
-    facts.client_id = Some(presented.client_id.to_string());
+    // A body in another encoding than it says is one long parameter, with the refresh token in it.
+    let grant_type = form.one("grant_type").ok().flatten();
+    let grant_type = grant_type.map(|text| GrantType::parse(text).map_or("other", GrantType::as_str));
+    let facts = |client: Option<&PresentedClient>| Facts {
+        client_id: client.map(|client| client.client_id.to_string()),
+        grant_type: grant_type.map(String::from),
+    };
+    let fail = |error, client| JsonError::from(error).answering(header.is_some(), facts(client));
+    let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, None))?;
     let network = site.proxies.network_of(&request);
     let tokens = flows::token::exchange(&site.context, &form, &presented, &network).await;
-    let tokens = tokens.map_err(|error| fail(error, &facts))?;
+    let tokens = tokens.map_err(|refused| fail(refused.error, refused.known.then_some(&presented)))?;
     let mut response = HttpResponse::Ok().json(tokens);
-    response.extensions_mut().insert(facts);
+    response.extensions_mut().insert(facts(Some(&presented)));
     Ok(response)
 }
