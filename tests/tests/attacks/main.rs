@@ -1,0 +1,27 @@
+//! Known attacks, tried over real HTTP on a real process. `docs/attacks.md` is the list: what is tried, by which test, and
+//! the construction that forbids it. The comment over each test names the cases that it covers.
+//!
+//! Every test ends with [`stage::Stage::close`]: the good twin of what was tried still works, no answer was a 5xx, and no
+//! secret is in the log, which is written at its most talkative.
+
+mod authorization_request;
+mod browser;
+mod code;
+mod cookies;
+mod fuzz;
+mod http;
+mod issuer;
+mod leakage;
+mod malformed;
+mod nodes;
+mod outage;
+mod races;
+mod raw;
+mod redirect_uri;
+mod refresh;
+mod registration;
+mod resource;
+mod revocation;
+mod session;
+mod sockets;
+mod stage;
