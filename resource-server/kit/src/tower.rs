@@ -67,7 +67,9 @@ impl<S, B, R> Service<Request<B>> for Protect<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    B: Send + 'static,
+    B: http_body::Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Send,
     R: From<String>,
 {
     type Response = Response<R>;
@@ -87,7 +89,16 @@ where
             let (mut parts, body) = request.into_parts();
             match server.decide(&view(&parts)).await {
                 front::Decision::Pass => inner.call(Request::from_parts(parts, body)).await,
-                front::Decision::Answer(answer) => Ok(answer.into()),
+                front::Decision::Answer(answer) => {
+                    let read = read_to_the_end(body).await;
+                    let mut response: Response<R> = answer.into();
+                    if !read {
+                        response
+                            .headers_mut()
+                            .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    Ok(response)
+                }
                 front::Decision::Admit(access) => {
                     // What no handler has, no handler can pass on.
                     parts.headers.remove(AUTHORIZATION);
@@ -103,6 +114,25 @@ where
             }
         })
     }
+}
+
+/// Reads what the client still sends, within limits; false if there is more.
+///
+/// hyper closes a connection whose request was answered before it was read, and says so to nobody. A client that uses the
+/// connection again, as the Python SDK does for the metadata after a 401, then fails.
+async fn read_to_the_end<B: http_body::Body + Unpin>(mut body: B) -> bool {
+    let read = async {
+        let mut left = 64 * 1024_usize;
+        loop {
+            let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+            let Some(frame) = frame else { return true };
+            let Ok(frame) = frame else { return false };
+            let length = frame.data_ref().map_or(0, bytes::Buf::remaining);
+            let Some(rest) = left.checked_sub(length) else { return false };
+            left = rest;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(2), read).await.unwrap_or(false)
 }
 
 fn view(parts: &Parts) -> front::Request<'_> {
