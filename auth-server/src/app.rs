@@ -1,6 +1,11 @@
 //! Builds everything once, and starts it.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{App, HttpServer, middleware::from_fn};
 use doorward_shared::{
@@ -64,7 +69,7 @@ pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), Sta
     let kek = KeyEncryptionKey::load(&config.keys.kek_file, missing, entropy.as_ref())?;
     let keys = KeyRing::load(store.as_ref(), &kek, entropy.as_ref(), clock.now()).await?;
     let context = Context {
-        ephemeral: Ephemeral::in_memory(Arc::clone(&policy), Arc::clone(&clock)),
+        ephemeral: Ephemeral::in_memory(Arc::clone(&policy)),
         devices: Tags::new(&kek, "device cookies"),
         passwords: Passwords::new(entropy.as_ref()),
         store,
@@ -80,13 +85,10 @@ pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), Sta
 /// Serves until the process is told to stop.
 pub async fn serve(config: Config) -> Result<(), StartError> {
     let (context, kek) = context(&config).await?;
-    if let Some(link) = setup::offer(&context).await? {
-        announce(&format!("setup: {}", context.policy.issuer.url(&format!("/setup/{}", link.expose()))));
-    }
     let store = Arc::clone(&context.store);
     let table = table(&context.policy);
-    let wardrobe = Wardrobe::new(&table, context.policy.issuer.is_https());
     let proxies = TrustedProxies::new(&config.server.trusted_proxies);
+    let wardrobe = Wardrobe::new(&table, &context.policy.issuer, proxies.clone());
     let site = Arc::new(Site::new(context, Tags::new(&kek, "forms"), proxies));
 
     let tidy = tokio::spawn(keep_tidy(Arc::clone(&site)));
@@ -103,14 +105,39 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN);
-    for address in &config.server.listen {
-        server = server.bind(address).map_err(|source| StartError::Listen { address: *address, source })?;
+    for listener in listen(&config.server.listen)? {
+        server = server.listen(listener)?;
+    }
+    // After the ports are ours: a start that fails must not replace the link of the server that runs.
+    if let Some(link) = setup::offer(&site.context).await? {
+        announce(&format!("setup: {}", site.context.policy.issuer.url(&format!("/setup/{}", link.expose()))));
     }
     tracing::info!(issuer = %config.policy.issuer, listen = ?config.server.listen, "serving");
     let ended = server.run().await;
     tidy.abort();
     store.close().await;
     Ok(ended?)
+}
+
+fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        match TcpListener::bind(address) {
+            Ok(listener) => listeners.push(listener),
+            // A machine without IPv6 still has a localhost.
+            Err(source) if addresses.len() > 1 && is_missing(address, &source) => {
+                tracing::warn!(%address, %source, "this address does not exist here and is left out");
+            }
+            Err(source) => return Err(StartError::Listen { address, source }),
+        }
+    }
+    Ok(listeners)
+}
+
+/// True when a loopback address of IPv6 failed because it is not there, not because somebody else has it.
+fn is_missing(address: SocketAddr, error: &io::Error) -> bool {
+    let taken = matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
+    address.is_ipv6() && address.ip().is_loopback() && !taken
 }
 
 async fn keep_tidy(site: Arc<Site>) {

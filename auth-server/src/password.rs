@@ -13,8 +13,9 @@ use crate::domain::user::{MAX_PASSWORD, PasswordHash};
 
 /// Memory of one hash in KiB, passes over it, lanes: the OWASP recommendation of 19 MiB and two passes.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
-/// How many are hashed at once. Each takes 19 MiB.
-const AT_ONCE: usize = 2;
+/// How many are hashed at once for strangers, and how many more for browsers that signed in before: those never queue
+/// behind a flood of guesses. Each takes 19 MiB.
+const AT_ONCE: (usize, usize) = (2, 1);
 /// How long a sign-in waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -23,10 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[error("too many sign-ins at once")]
 pub struct Busy;
 
+/// Who wants a password checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Anybody.
+    Stranger,
+    /// A browser that signed in to this account before.
+    Acquaintance,
+}
+
 /// Hashes and checks passwords.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    turns: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+    acquaintances: Arc<Semaphore>,
     nobody: PasswordHash,
 }
 
@@ -36,20 +47,34 @@ impl Passwords {
         let mut password = [0_u8; 32];
         entropy.fill(&mut password);
         let nobody = hash(&password, salt(entropy));
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody }
+        let (strangers, acquaintances) = AT_ONCE;
+        Self {
+            strangers: Arc::new(Semaphore::new(strangers)),
+            acquaintances: Arc::new(Semaphore::new(acquaintances)),
+            nobody,
+        }
     }
 
     /// Hashes a new password.
     pub async fn hash(&self, password: String, entropy: &dyn Entropy) -> Result<PasswordHash, Busy> {
         let salt = salt(entropy);
-        self.take_turn(move || hash(password.as_bytes(), salt)).await
+        take_turn(&self.strangers, move || hash(password.as_bytes(), salt)).await
     }
 
     /// Checks a password against an account, or against nobody's: both take the same time, and only one can succeed.
-    pub async fn verify(&self, password: String, account: Option<&PasswordHash>) -> Result<bool, Busy> {
+    pub async fn verify(
+        &self,
+        password: String,
+        account: Option<&PasswordHash>,
+        from: Caller,
+    ) -> Result<bool, Busy> {
         let known = account.is_some();
         let hash = account.unwrap_or(&self.nobody).clone();
-        self.take_turn(move || {
+        let turns = match from {
+            Caller::Stranger => &self.strangers,
+            Caller::Acquaintance => &self.acquaintances,
+        };
+        take_turn(turns, move || {
             let password = if password.len() > MAX_PASSWORD { "" } else { password.as_str() };
             let parsed = Phc::new(hash.expose());
             let matches =
@@ -58,20 +83,20 @@ impl Passwords {
         })
         .await
     }
+}
 
-    async fn take_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Busy> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
-        let result = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(turn);
-            result
-        });
-        result.await.map_err(|_| Busy)
-    }
+async fn take_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Busy> {
+    let turn = tokio::time::timeout(PATIENCE, Arc::clone(turns).acquire_owned()).await;
+    let turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
+    let result = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(turn);
+        result
+    });
+    result.await.map_err(|_| Busy)
 }
 
 fn hasher() -> Argon2<'static> {
@@ -103,9 +128,15 @@ mod tests {
         let passwords = Passwords::new(&SystemEntropy);
         let hash = passwords.hash("correct horse".to_owned(), &SystemEntropy).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert_eq!(passwords.verify("correct horse".to_owned(), Some(&hash)).await, Ok(true));
-        assert_eq!(passwords.verify("correct hors".to_owned(), Some(&hash)).await, Ok(false));
-        assert_eq!(passwords.verify("correct horse".to_owned(), None).await, Ok(false));
+        assert_eq!(
+            passwords.verify("correct horse".to_owned(), Some(&hash), Caller::Stranger).await,
+            Ok(true)
+        );
+        assert_eq!(
+            passwords.verify("correct hors".to_owned(), Some(&hash), Caller::Stranger).await,
+            Ok(false)
+        );
+        assert_eq!(passwords.verify("correct horse".to_owned(), None, Caller::Acquaintance).await, Ok(false));
     }
 
     #[tokio::test]
@@ -113,7 +144,7 @@ mod tests {
         let passwords = Passwords::new(&SystemEntropy);
         let long = "a".repeat(100);
         let hash = passwords.hash(long.clone(), &SystemEntropy).await.unwrap();
-        assert_eq!(passwords.verify(format!("{long}b"), Some(&hash)).await, Ok(false));
-        assert_eq!(passwords.verify(long, Some(&hash)).await, Ok(true));
+        assert_eq!(passwords.verify(format!("{long}b"), Some(&hash), Caller::Stranger).await, Ok(false));
+        assert_eq!(passwords.verify(long, Some(&hash), Caller::Stranger).await, Ok(true));
     }
 }

@@ -113,6 +113,9 @@ impl Members<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, OAuthError> {
         match self.get(name) {
             None => Ok(None),
+            Some(Value::String(text)) if text.chars().any(char::is_control) => {
+                Err(invalid(format!("{name} must not hold control characters")))
+            }
             Some(Value::String(text)) if text.len() <= MAX_TEXT => {
                 Ok((!text.is_empty()).then(|| text.clone()))
             }
@@ -257,6 +260,7 @@ mod tests {
             (json!({"redirect_uris": many}), ErrorCode::InvalidClientMetadata),
             (json!({"redirect_uris": [long]}), ErrorCode::InvalidClientMetadata),
             (json!({"client_name": 7}), ErrorCode::InvalidClientMetadata),
+            (json!({"client_name": "a\u{0}"}), ErrorCode::InvalidClientMetadata),
             (json!({"client_name": "x".repeat(2000)}), ErrorCode::InvalidClientMetadata),
             (json!({"logo_uri": "javascript:alert(1)"}), ErrorCode::InvalidClientMetadata),
             (json!({"client_uri": "http://app.test"}), ErrorCode::InvalidClientMetadata),

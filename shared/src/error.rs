@@ -46,8 +46,8 @@ pub enum ErrorCode {
     InvalidToken,
     /// RFC 6750 §3.1.
     InsufficientScope,
-    /// Too many requests from one place.
-    SlowDown,
+    /// Too many requests from one place; the code that MCP clients know for status 429 (RFC 6585 §4).
+    TooManyRequests,
     /// There is nothing at this address.
     NotFound,
     /// RFC 6749 §4.1.2.1.
@@ -79,7 +79,7 @@ impl ErrorCode {
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
-            Self::SlowDown => "slow_down",
+            Self::TooManyRequests => "too_many_requests",
             Self::NotFound => "not_found",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
@@ -92,7 +92,7 @@ impl ErrorCode {
             Self::InvalidClient | Self::InvalidToken => 401,
             Self::InsufficientScope => 403,
             Self::NotFound => 404,
-            Self::SlowDown => 429,
+            Self::TooManyRequests => 429,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
             _ => 400,

@@ -134,7 +134,7 @@ fn is_test(source: &str, function: &str) -> bool {
     let names =
         |line: &&str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == function);
     let handed = lines.iter().enumerate().any(|(i, line)| i != at && !line.starts_with("//") && names(line));
-    handed || lines[at.saturating_sub(4)..at].iter().any(|line| mark(line))
+    handed || lines[at.saturating_sub(4)..at].iter().any(mark)
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let server = server(reader);
     if let Some(issuer) = &issuer {
         check_transport(reader, issuer, &server);
+        warn_of_one_network(issuer, &server, &mut warnings);
     }
     let store = store(reader);
     ephemeral(reader);
@@ -86,6 +87,17 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let length = length.map_or(Some(longest), |digits| digits.parse().ok())?;
     (length <= longest).then_some((address, length))
+}
+
+/// TLS ends in a proxy; without its address every visitor looks like the proxy, and one of them uses up the limits of all.
+fn warn_of_one_network(issuer: &Issuer, server: &ServerSettings, warnings: &mut Vec<String>) {
+    if issuer.is_https() && server.trusted_proxies.is_empty() {
+        warnings.push(
+            "the issuer is https and server.trusted_proxies is empty: all visitors count as one network, so one of them can \
+             use up the limits of all; list the addresses of the proxy that ends TLS"
+                .to_owned(),
+        );
+    }
 }
 
 /// Without TLS, whoever is on the way reads passwords and tokens: only this machine may be on it.

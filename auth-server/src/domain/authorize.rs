@@ -12,7 +12,7 @@ use doorward_shared::{
     issuer::Issuer,
     permission::OIDC_SCOPES,
     resource::ResourceUri,
-    scope::{Scope, ScopeToken},
+    scope::ScopeToken,
     secret::{AuthorizationCode, Secret},
     time::Timestamp,
 };
@@ -20,10 +20,12 @@ use doorward_shared::{
 use super::{
     client::Client,
     code::IssuedCode,
-    consent::{Agreement, Answer, Decision, Offer, Tampered},
+    consent::{self, Agreement, Answer, Decision, Offer, Tampered},
+    entitlement,
     grant::Grant,
     ids::GrantId,
     policy::Policy,
+    registration::points_to,
     resource::Resource,
     session::Session,
     user::User,
@@ -75,7 +77,8 @@ impl ReturnAddress {
         response_location(&self.redirect_uri, issuer, self.state.as_deref(), answer)
     }
 
-    fn refuse(&self, error: OAuthError) -> RedirectError {
+    /// An error for the client.
+    pub fn refuse(&self, error: OAuthError) -> RedirectError {
         RedirectError { to: self.clone(), error }
     }
 }
@@ -168,12 +171,14 @@ impl Parsed {
         &self.0.client_id
     }
 
-    /// Proves that the address belongs to the client.
-    pub fn bind(self, client: Option<Client>) -> Result<Bound, PageError> {
+    /// Proves that the address belongs to the client, and is not one of this server's own: a loopback redirect may change its
+    /// port, so the address that was registered does not tell.
+    pub fn bind(self, client: Option<Client>, policy: &Policy) -> Result<Bound, PageError> {
         let request = self.0;
         let client = client.filter(|client| client.id == request.client_id && client.disabled_at.is_none());
         let client = client.ok_or(PageError::UnknownClient)?;
-        if !client.redirect_uris.iter().any(|uri| uri.admits(&request.redirect_uri)) {
+        let registered = client.redirect_uris.iter().any(|uri| uri.admits(&request.redirect_uri));
+        if !registered || points_to(&policy.issuer, &request.redirect_uri) {
             return Err(PageError::RedirectUri);
         }
         let address = ReturnAddress {
@@ -185,6 +190,11 @@ impl Parsed {
 }
 
 impl Bound {
+    /// Where the answer goes.
+    pub const fn address(&self) -> &ReturnAddress {
+        &self.address
+    }
+
     /// Reads everything else.
     pub fn read(self) -> Result<Read, RedirectError> {
         let Self { request, client, address } = self;
@@ -226,7 +236,7 @@ fn unsupported_scope(scope: &ScopeToken, policy: &Policy) -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidScope,
         format!(
-            "unsupported scope {scope}: ask for openid only; permissions are ticked by the user on the consent page at {}",
+            "unsupported scope {scope}: ask for openid (email, profile, offline_access) only; permissions are ticked by the user on the consent page at {}",
             policy.issuer
         ),
     )
@@ -278,20 +288,17 @@ impl Authenticated {
     }
 
     /// What is put before the person.
-    pub const fn offer<'a>(&'a self, oidc: &'a Scope) -> Offer<'a> {
-        let request = &self.request;
+    pub fn offer(&self, policy: &Policy) -> Offer<'_> {
+        let Validated { params, client, address, resource } = &self.request;
         Offer {
+            tiers: entitlement::offered(&self.user, client, resource),
+            lifetimes: consent::lifetimes(&policy.refresh),
             user: &self.user,
-            client: &request.client,
-            redirect_uri: request.address.redirect_uri.as_str(),
-            resource: &request.resource,
-            oidc,
+            client,
+            redirect_uri: address.redirect_uri.as_str(),
+            resource,
+            oidc: &params.scope,
         }
-    }
-
-    /// The OpenID Connect scopes that are asked for.
-    pub const fn oidc(&self) -> &Scope {
-        &self.request.params.scope
     }
 
     /// Demands an answer to exactly what would be shown now. There is no remembered yes: permissions are ticked each time.
@@ -308,7 +315,7 @@ impl Authenticated {
             );
             return Err(Pause::Refuse(Box::new(self.request.address.refuse(error))));
         }
-        let offer = self.offer(self.oidc());
+        let offer = self.offer(policy);
         let Some(answer) = answer.filter(|answer| answer.digest == offer.digest()) else {
             return Err(Pause::Consent(Box::new(self)));
         };
@@ -317,17 +324,20 @@ impl Authenticated {
                 let error = OAuthError::new(ErrorCode::AccessDenied, "the user denied the request");
                 Err(Pause::Refuse(Box::new(self.request.address.refuse(error))))
             }
-            Decision::Authorize { tiers, expires } => {
-                match offer.agree(&tiers, expires.as_deref(), &policy.refresh, now) {
-                    Ok(agreement) => Ok(Consented { request: self, agreement }),
-                    Err(tampered) => Err(Pause::Tampered(tampered)),
-                }
-            }
+            Decision::Authorize { tiers, expires } => match offer.agree(&tiers, expires.as_deref(), now) {
+                Ok(agreement) => Ok(Consented { request: self, agreement }),
+                Err(tampered) => Err(Pause::Tampered(tampered)),
+            },
         }
     }
 }
 
 impl Consented {
+    /// Where the answer goes.
+    pub const fn address(&self) -> &ReturnAddress {
+        &self.request.request.address
+    }
+
     /// Makes the code, and the address that carries it to the client.
     pub fn issue(
         self,
@@ -365,7 +375,10 @@ impl Consented {
 
 #[cfg(test)]
 mod tests {
-    use doorward_shared::{client_id::ClientId, secret::SystemEntropy, time::Seconds};
+    use doorward_shared::{
+        client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, scope::Scope, secret::SystemEntropy,
+        time::Seconds,
+    };
 
     use super::*;
     use crate::domain::fixture::{self, CHALLENGE, NOW};
@@ -378,7 +391,8 @@ mod tests {
     }
 
     fn validated(extra: &str) -> Validated {
-        let bound = Parsed::parse(&query(extra)).unwrap().bind(Some(fixture::client())).unwrap();
+        let bound =
+            Parsed::parse(&query(extra)).unwrap().bind(Some(fixture::client()), &fixture::policy()).unwrap();
         bound.read().unwrap().validate(Some(fixture::resource()), &fixture::policy()).unwrap()
     }
 
@@ -390,7 +404,7 @@ mod tests {
     fn yes(asked: &Authenticated, tiers: &[&str]) -> Answer {
         let tiers = tiers.iter().copied().map(String::from).collect();
         Answer {
-            digest: asked.offer(asked.oidc()).digest(),
+            digest: asked.offer(&fixture::policy()).digest(),
             decision: Decision::Authorize { tiers, expires: None },
         }
     }
@@ -402,7 +416,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_to_an_address_that_was_not_registered() {
         let evil = query("").replace("app.test", "evil.test");
-        let refused = Parsed::parse(&evil).unwrap().bind(Some(fixture::client()));
+        let refused = Parsed::parse(&evil).unwrap().bind(Some(fixture::client()), &fixture::policy());
         assert_eq!(refused.unwrap_err(), PageError::RedirectUri);
         for client in [
             None,
@@ -410,16 +424,34 @@ mod tests {
             Some(Client { id: ClientId::parse("other").unwrap(), ..fixture::client() }),
         ] {
             assert_eq!(
-                Parsed::parse(&query("")).unwrap().bind(client).unwrap_err(),
+                Parsed::parse(&query("")).unwrap().bind(client, &fixture::policy()).unwrap_err(),
                 PageError::UnknownClient
             );
         }
     }
 
     #[test]
+    fn a_loopback_client_cannot_move_its_answer_to_the_port_of_this_server() {
+        let policy = Policy { issuer: Issuer::parse("http://localhost:9000").unwrap(), ..fixture::policy() };
+        let redirect_uris = vec![
+            RedirectUri::from_registered("http://localhost/x".to_owned()),
+            RedirectUri::from_registered("http://127.0.0.1/x".to_owned()),
+        ];
+        let bind = |uri: &str| {
+            let client = Client { redirect_uris: redirect_uris.clone(), ..fixture::client() };
+            let query = query("").replace("https%3A%2F%2Fapp.test%2Fcb", uri);
+            Parsed::parse(&query).unwrap().bind(Some(client), &policy).map(|_| ())
+        };
+        assert_eq!(bind("http://localhost:9001/x"), Ok(()));
+        assert_eq!(bind("http://localhost:9000/x"), Err(PageError::RedirectUri));
+        assert_eq!(bind("http://127.0.0.1:9000/x"), Err(PageError::RedirectUri));
+    }
+
+    #[test]
     fn an_unsupported_scope_is_named_and_the_reader_told_where_permissions_are_chosen() {
-        let bound =
-            Parsed::parse(&query("&scope=openid+artifacts:read")).unwrap().bind(Some(fixture::client()));
+        let bound = Parsed::parse(&query("&scope=openid+artifacts:read"))
+            .unwrap()
+            .bind(Some(fixture::client()), &fixture::policy());
         let read = bound.unwrap().read().unwrap();
         let error = read.validate(Some(fixture::resource()), &fixture::policy()).unwrap_err();
         assert_eq!(error.error().code(), ErrorCode::InvalidScope);
@@ -431,7 +463,12 @@ mod tests {
 
     #[test]
     fn without_a_resource_nothing_is_issued() {
-        let read = Parsed::parse(&query("")).unwrap().bind(Some(fixture::client())).unwrap().read().unwrap();
+        let read = Parsed::parse(&query(""))
+            .unwrap()
+            .bind(Some(fixture::client()), &fixture::policy())
+            .unwrap()
+            .read()
+            .unwrap();
         let error = read.validate(None, &fixture::policy()).unwrap_err();
         assert_eq!(error.error().code(), ErrorCode::InvalidTarget);
     }

@@ -1,5 +1,7 @@
 //! Authorization codes (RFC 6749 §4.1.2, §10.5): one redemption, bound to client, address, verifier and resource.
 
+use std::error::Error;
+
 use doorward_shared::{
     error::{ErrorCode, OAuthError},
     pkce::{CodeChallenge, CodeVerifier},
@@ -97,9 +99,9 @@ pub struct StoredCode {
 
 /// What a presented code is worth.
 #[derive(Debug)]
-pub enum Verdict {
-    /// Spend it.
-    Redeem(Redemption),
+pub enum Verdict<'a> {
+    /// Spend it, and give tokens for this resource.
+    Redeem(Redemption, &'a Resource),
     /// It was spent before by somebody who held everything: end what it gave.
     Replay(Revocation),
     /// The verifier was wrong: count, and refuse.
@@ -145,7 +147,7 @@ impl FailedTry {
 }
 
 /// The answer for a code that is unknown, spent, expired or somebody else's.
-pub fn refused(cause: &'static str) -> OAuthError {
+pub fn refused(cause: impl Into<Box<dyn Error + Send + Sync>>) -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidGrant,
         "the authorization code is unknown, expired, already used, or was issued for another request; start the sign-in again",
@@ -154,15 +156,15 @@ pub fn refused(cause: &'static str) -> OAuthError {
 }
 
 /// Decides on a redemption. `fresh` is the hash of the refresh token that would be given.
-pub fn decide(
+pub fn decide<'a>(
     code: &StoredCode,
     who: &AuthenticatedClient<'_>,
     asked: &CodeExchange,
-    resource: Option<&Resource>,
+    resource: Option<&'a Resource>,
     fresh: SecretHash<RefreshToken>,
     policy: &Policy,
     now: Timestamp,
-) -> Verdict {
+) -> Verdict<'a> {
     let grant = &code.grant;
     if grant.client_id != who.client().id {
         return Verdict::Refuse(refused("presented by another client"));
@@ -179,14 +181,14 @@ pub fn decide(
             None => Verdict::WrongVerifier(FailedTry(code.hash)),
         };
     }
+    if code.spent_at.is_some() {
+        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::CodeReplayed, now));
+    }
     if asked.resource.as_ref().is_some_and(|resource| !resource.same_as(&grant.resource)) {
         return Verdict::Refuse(OAuthError::new(
             ErrorCode::InvalidTarget,
             "the code was issued for another resource; leave the resource parameter out or send the same one",
         ));
-    }
-    if code.spent_at.is_some() {
-        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::CodeReplayed, now));
     }
     if code.failed_tries >= MAX_FAILED_TRIES {
         return Verdict::Refuse(refused("too many wrong verifiers"));
@@ -197,18 +199,21 @@ pub fn decide(
     if !code.session.is_live(&policy.session, now) {
         return Verdict::Refuse(refused("the browser session in which it was allowed has ended"));
     }
-    if let Err(barred) = may_issue(grant, &code.user, who.client(), resource, now) {
-        return Verdict::Refuse(refused("barred").because(barred));
-    }
+    let resource = match may_issue(grant, &code.user, who.client(), resource, now) {
+        Ok(resource) => resource,
+        Err(barred) => return Verdict::Refuse(refused(barred)),
+    };
     let refresh_token = who
         .may_use(GrantType::RefreshToken)
         .is_ok()
         .then(|| NewRefreshToken::first(grant, fresh, &policy.refresh, now));
-    Verdict::Redeem(Redemption { code: code.hash, refresh_token, at: now })
+    Verdict::Redeem(Redemption { code: code.hash, refresh_token, at: now }, resource)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use doorward_shared::{client_id::ClientId, resource::ResourceUri, time::Seconds, token::PresentedProof};
 
     use super::*;
@@ -227,31 +232,38 @@ mod tests {
         }
     }
 
-    fn verdict_of(code: &StoredCode, client: &Client, asked: &CodeExchange, now: Timestamp) -> Verdict {
+    static RESOURCE: LazyLock<Resource> = LazyLock::new(fixture::resource);
+
+    fn verdict_of(
+        code: &StoredCode,
+        client: &Client,
+        asked: &CodeExchange,
+        now: Timestamp,
+    ) -> Verdict<'static> {
         let who = authenticate(client, &PresentedProof::None).unwrap();
-        decide(code, &who, asked, Some(&fixture::resource()), fixture::hash(), &fixture::policy(), now)
+        decide(code, &who, asked, Some(&RESOURCE), fixture::hash(), &fixture::policy(), now)
     }
 
-    fn verdict(code: &StoredCode, asked: &CodeExchange) -> Verdict {
+    fn verdict(code: &StoredCode, asked: &CodeExchange) -> Verdict<'static> {
         verdict_of(code, &fixture::client(), asked, NOW)
     }
 
-    fn is_refused(verdict: &Verdict) -> bool {
+    fn is_refused(verdict: &Verdict<'_>) -> bool {
         matches!(verdict, Verdict::Refuse(error) if error.code() == ErrorCode::InvalidGrant)
     }
 
     #[test]
     fn a_good_code_is_redeemed_with_the_first_refresh_token_of_its_family() {
-        let Verdict::Redeem(redemption) = verdict(&fixture::code(), &asked()) else { panic!("redeemed") };
+        let Verdict::Redeem(redemption, _) = verdict(&fixture::code(), &asked()) else { panic!("redeemed") };
         assert_eq!(redemption.refresh_token().unwrap().generation(), 0);
         let without = CodeExchange { redirect_uri: None, ..asked() };
-        assert!(matches!(verdict(&fixture::code(), &without), Verdict::Redeem(_)));
+        assert!(matches!(verdict(&fixture::code(), &without), Verdict::Redeem(..)));
     }
 
     #[test]
     fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
         let client = Client { grant_types: vec![GrantType::AuthorizationCode], ..fixture::client() };
-        let Verdict::Redeem(redemption) = verdict_of(&fixture::code(), &client, &asked(), NOW) else {
+        let Verdict::Redeem(redemption, _) = verdict_of(&fixture::code(), &client, &asked(), NOW) else {
             panic!()
         };
         assert!(redemption.refresh_token().is_none());
@@ -262,6 +274,8 @@ mod tests {
         let spent = StoredCode { spent_at: Some(NOW), ..fixture::code() };
         let Verdict::Replay(revocation) = verdict(&spent, &asked()) else { panic!("replay") };
         assert_eq!((revocation.grant(), revocation.reason()), (&spent.grant.id, EndReason::CodeReplayed));
+        let elsewhere = CodeExchange { resource: ResourceUri::parse("https://mcp.test/b").ok(), ..asked() };
+        assert!(matches!(verdict(&spent, &elsewhere), Verdict::Replay(_)));
     }
 
     #[test]
@@ -292,7 +306,7 @@ mod tests {
         let Verdict::Refuse(error) = verdict(&fixture::code(), &other) else { panic!("refused") };
         assert_eq!(error.code(), ErrorCode::InvalidTarget);
         let same = CodeExchange { resource: ResourceUri::parse("HTTPS://MCP.test/a/").ok(), ..asked() };
-        assert!(matches!(verdict(&fixture::code(), &same), Verdict::Redeem(_)));
+        assert!(matches!(verdict(&fixture::code(), &same), Verdict::Redeem(..)));
     }
 
     #[test]

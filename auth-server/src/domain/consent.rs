@@ -2,12 +2,13 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use doorward_shared::{
+    permission::Tier,
     scope::Scope,
     time::{Seconds, Timestamp},
 };
 use sha2::{Digest, Sha256};
 
-use super::{client::Client, entitlement, policy::RefreshPolicy, resource::Resource, user::User};
+use super::{client::Client, policy::RefreshPolicy, resource::Resource, user::User};
 
 /// Everything that the answer is bound to. Two offers with the same digest were the same page.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct Offer<'a> {
     pub resource: &'a Resource,
     /// Which OpenID Connect scopes.
     pub oidc: &'a Scope,
+    /// What may be ticked.
+    pub tiers: Vec<&'a Tier>,
+    /// How long it may last, longest last.
+    pub lifetimes: Vec<Lifetime>,
 }
 
 /// What came back from the page, untrusted.
@@ -97,9 +102,15 @@ pub fn lifetimes(policy: &RefreshPolicy) -> Vec<Lifetime> {
 }
 
 impl Offer<'_> {
-    /// A digest of what is shown: person, client, address, resource, scopes, the tiers and what each of them means.
+    /// A digest of what is shown: person, client, address, resource, scopes, the tiers with what each of them means and the
+    /// tools that it opens, and the lifetimes.
     pub fn digest(&self) -> String {
-        let tiers: Vec<_> = entitlement::offered(self.user, self.client, self.resource);
+        let tiers: Vec<_> = self
+            .tiers
+            .iter()
+            .map(|tier| (tier, self.resource.model.tools_of(tier).collect::<Vec<_>>()))
+            .collect();
+        let lifetimes: Vec<_> = self.lifetimes.iter().map(|choice| (choice.id, choice.length)).collect();
         let shown = serde_json::json!([
             self.user.id.as_str(),
             self.client.id.as_str(),
@@ -110,6 +121,7 @@ impl Offer<'_> {
             self.resource.name,
             self.oidc,
             tiers,
+            lifetimes,
         ]);
         URL_SAFE_NO_PAD.encode(Sha256::digest(shown.to_string()))
     }
@@ -119,20 +131,19 @@ impl Offer<'_> {
         &self,
         tiers: &[String],
         expires: Option<&str>,
-        policy: &RefreshPolicy,
         now: Timestamp,
     ) -> Result<Agreement, Tampered> {
-        let offered = entitlement::offered(self.user, self.client, self.resource);
-        if tiers.iter().any(|ticked| !offered.iter().any(|tier| &tier.id == ticked)) {
+        if tiers.iter().any(|ticked| !self.tiers.iter().any(|tier| &tier.id == ticked)) {
             return Err(Tampered::Tier);
         }
         let permissions =
             self.resource.model.expand(tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
-        let choices = lifetimes(policy);
-        let length = match expires {
-            None => policy.absolute,
-            Some(id) => choices.iter().find(|choice| choice.id == id).ok_or(Tampered::Lifetime)?.length,
+        let mut choices = self.lifetimes.iter();
+        let chosen = match expires {
+            None => choices.next_back(),
+            Some(id) => choices.find(|choice| choice.id == id),
         };
+        let length = chosen.ok_or(Tampered::Lifetime)?.length;
         Ok(Agreement { permissions, expires_at: now.plus(length) })
     }
 }
@@ -140,22 +151,20 @@ impl Offer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fixture::{self, NOW};
+    use crate::domain::{
+        entitlement,
+        fixture::{self, NOW},
+    };
 
-    fn with_offer<T>(client: &Client, test: impl FnOnce(&Offer<'_>) -> T) -> T {
-        let (user, resource, oidc) = (fixture::user(), fixture::resource(), Scope::parse("openid").unwrap());
-        test(&Offer {
-            user: &user,
-            client,
-            redirect_uri: "https://app.test/cb",
-            resource: &resource,
-            oidc: &oidc,
-        })
+    fn offer<'a>(user: &'a User, client: &'a Client, resource: &'a Resource, oidc: &'a Scope) -> Offer<'a> {
+        let tiers = entitlement::offered(user, client, resource);
+        let lifetimes = lifetimes(&fixture::policy().refresh);
+        Offer { user, client, redirect_uri: "https://a.test", resource, oidc, tiers, lifetimes }
     }
 
     fn agree(client: &Client, tiers: &[&str], expires: Option<&str>) -> Result<Agreement, Tampered> {
         let tiers: Vec<_> = tiers.iter().copied().map(String::from).collect();
-        with_offer(client, |offer| offer.agree(&tiers, expires, &fixture::policy().refresh, NOW))
+        offer(&fixture::user(), client, &fixture::resource(), &Scope::default()).agree(&tiers, expires, NOW)
     }
 
     #[test]
@@ -185,15 +194,15 @@ mod tests {
         let renamed = Client { name: Some("Other".to_owned()), ..fixture::client() };
         let (alice, bob, resource) = (fixture::user(), fixture::user(), fixture::resource());
         let (one, two) = (Scope::parse("openid").unwrap(), Scope::parse("openid email").unwrap());
-        let digest = |user, client, redirect_uri, oidc| {
-            Offer { user, client, redirect_uri, resource: &resource, oidc }.digest()
-        };
-        let first = digest(&alice, &client, "https://a.test", &one);
-        assert_eq!(digest(&alice, &client, "https://a.test", &one), first);
-        assert_ne!(digest(&bob, &client, "https://a.test", &one), first);
-        assert_ne!(digest(&alice, &renamed, "https://a.test", &one), first);
-        assert_ne!(digest(&alice, &client, "https://b.test", &one), first);
-        assert_ne!(digest(&alice, &client, "https://a.test", &two), first);
+        let first = offer(&alice, &client, &resource, &one).digest();
+        assert_eq!(offer(&alice, &client, &resource, &one).digest(), first);
+        assert_ne!(offer(&bob, &client, &resource, &one).digest(), first);
+        assert_ne!(offer(&alice, &renamed, &resource, &one).digest(), first);
+        assert_ne!(offer(&alice, &client, &resource, &two).digest(), first);
+        let elsewhere = Offer { redirect_uri: "https://b.test", ..offer(&alice, &client, &resource, &one) };
+        assert_ne!(elsewhere.digest(), first);
+        let shorter = Offer { lifetimes: vec![], ..offer(&alice, &client, &resource, &one) };
+        assert_ne!(shorter.digest(), first);
     }
 
     #[test]

@@ -110,13 +110,14 @@ pub enum Barred {
 }
 
 /// The one question that every way to a token asks: may anything be issued on this grant, now?
-pub fn may_issue(
+/// Answers with the resource that it may be issued for.
+pub fn may_issue<'a>(
     grant: &Grant,
     user: &User,
     client: &Client,
-    resource: Option<&Resource>,
+    resource: Option<&'a Resource>,
     now: Timestamp,
-) -> Result<(), Barred> {
+) -> Result<&'a Resource, Barred> {
     if grant.ended_at.is_some() {
         Err(Barred::Ended)
     } else if now >= grant.expires_at {
@@ -125,9 +126,7 @@ pub fn may_issue(
         Err(Barred::UserDisabled)
     } else if client.disabled_at.is_some() {
         Err(Barred::ClientDisabled)
-    } else if resource.is_none_or(|resource| resource.uri != grant.resource) {
-        Err(Barred::ResourceGone)
     } else {
-        Ok(())
+        resource.filter(|resource| resource.uri == grant.resource).ok_or(Barred::ResourceGone)
     }
 }

@@ -3,6 +3,8 @@
 //! The verdict is the whole rule. A retry window would be one more verdict (hand out the sealed answer again) and one
 //! more arm in the flow; nothing else would know.
 
+use std::error::Error;
+
 use doorward_shared::{
     error::{ErrorCode, OAuthError},
     scope::Scope,
@@ -87,9 +89,9 @@ impl NewRefreshToken {
 
 /// What a presented refresh token is worth.
 #[derive(Debug)]
-pub enum Verdict {
-    /// Spend it and hand out its successor.
-    Rotate(Rotation),
+pub enum Verdict<'a> {
+    /// Spend it and hand out its successor, with an access token for this resource.
+    Rotate(Rotation, &'a Resource),
     /// It was used before: somebody has a copy. End the family.
     Replay(Revocation),
     /// Nobody may have tokens on this grant any more. End the family, without alarm.
@@ -129,7 +131,7 @@ impl Rotation {
 }
 
 /// The answer for a refresh token that is unknown, expired or somebody else's.
-pub fn refused(cause: &'static str) -> OAuthError {
+pub fn refused(cause: impl Into<Box<dyn Error + Send + Sync>>) -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidGrant,
         "the refresh token is unknown, expired, revoked, or belongs to another client; sign in again",
@@ -151,27 +153,26 @@ pub fn replayed(policy: &RefreshPolicy) -> OAuthError {
 }
 
 /// Decides on a refresh. `fresh` is the hash of the token that would be handed out.
-pub fn decide(
+pub fn decide<'a>(
     token: &RefreshToken,
     who: &AuthenticatedClient<'_>,
     asked: &Refresh,
-    resource: Option<&Resource>,
+    resource: Option<&'a Resource>,
     fresh: SecretHash<RefreshTokenKind>,
     policy: &Policy,
     now: Timestamp,
-) -> Verdict {
+) -> Verdict<'a> {
     let grant = &token.grant;
     if grant.client_id != who.client().id {
         return Verdict::Refuse(refused("presented by another client"));
     }
-    let replay = || Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::RefreshReplayed, now));
+    // Before anything else that the request says: whatever is asked for with a copy, it is a copy. One of a family that is
+    // over is told so too; of many that race, all but one hear the same.
+    if token.spent_at.is_some() {
+        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::RefreshReplayed, now));
+    }
     if grant.ended_at.is_some() || now >= grant.expires_at {
-        // A copy is told that it is one even when the family is over: of many that race, all but one hear the same.
-        return if token.spent_at.is_some() {
-            replay()
-        } else {
-            Verdict::Refuse(refused("the grant has ended"))
-        };
+        return Verdict::Refuse(refused("the grant has ended"));
     }
     let granted = grant.oidc.union(&grant.permissions);
     if asked.scope.as_ref().is_some_and(|scope| !scope.is_subset(&granted)) {
@@ -186,19 +187,19 @@ pub fn decide(
             "the refresh token was issued for another resource; leave the resource parameter out or send the same one",
         ));
     }
-    if let Err(barred) = may_issue(grant, &token.user, who.client(), resource, now) {
-        return Verdict::End(Revocation::new(grant.id.clone(), EndReason::NotAllowed, now), barred);
-    }
-    if token.spent_at.is_some() {
-        return replay();
-    }
+    let resource = match may_issue(grant, &token.user, who.client(), resource, now) {
+        Ok(resource) => resource,
+        Err(barred) => {
+            return Verdict::End(Revocation::new(grant.id.clone(), EndReason::NotAllowed, now), barred);
+        }
+    };
     if now >= token.expires_at {
         return Verdict::Refuse(refused("unused for too long"));
     }
     let first = NewRefreshToken::first(grant, fresh, &policy.refresh, now);
     let successor = NewRefreshToken { generation: token.generation + 1, ..first };
     let narrowed_to = asked.scope.clone().filter(|scope| !scope.is_empty());
-    Verdict::Rotate(Rotation { spent: token.hash, successor, narrowed_to })
+    Verdict::Rotate(Rotation { spent: token.hash, successor, narrowed_to }, resource)
 }
 
 /// Decides on a revocation by the client (RFC 7009 §2.1): any token of the family, spent or not, ends it.
@@ -209,6 +210,8 @@ pub fn revoke(grant: &Grant, who: &AuthenticatedClient<'_>, now: Timestamp) -> O
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use doorward_shared::{client_id::ClientId, resource::ResourceUri, time::Seconds, token::PresentedProof};
     use proptest::prelude::*;
 
@@ -223,16 +226,23 @@ mod tests {
         Refresh { refresh_token: String::new(), scope: None, resource: None }
     }
 
-    fn verdict_of(token: &RefreshToken, client: &Client, asked: &Refresh, now: Timestamp) -> Verdict {
+    static RESOURCE: LazyLock<Resource> = LazyLock::new(fixture::resource);
+
+    fn verdict_of(
+        token: &RefreshToken,
+        client: &Client,
+        asked: &Refresh,
+        now: Timestamp,
+    ) -> Verdict<'static> {
         let who = authenticate(client, &PresentedProof::None).unwrap();
-        decide(token, &who, asked, Some(&fixture::resource()), fixture::hash(), &fixture::policy(), now)
+        decide(token, &who, asked, Some(&RESOURCE), fixture::hash(), &fixture::policy(), now)
     }
 
-    fn verdict(token: &RefreshToken, asked: &Refresh) -> Verdict {
+    fn verdict(token: &RefreshToken, asked: &Refresh) -> Verdict<'static> {
         verdict_of(token, &fixture::client(), asked, NOW)
     }
 
-    fn refusal(verdict: &Verdict) -> Option<ErrorCode> {
+    fn refusal(verdict: &Verdict<'_>) -> Option<ErrorCode> {
         if let Verdict::Refuse(error) = verdict { Some(error.code()) } else { None }
     }
 
@@ -243,7 +253,7 @@ mod tests {
     #[test]
     fn a_live_token_is_rotated_and_its_successor_is_one_generation_on() {
         let token = fixture::refresh_token();
-        let Verdict::Rotate(rotation) = verdict(&token, &asked()) else { panic!("rotated") };
+        let Verdict::Rotate(rotation, _) = verdict(&token, &asked()) else { panic!("rotated") };
         assert_eq!(rotation.spent(), &token.hash);
         assert_eq!(rotation.successor().generation(), token.generation + 1);
         assert_eq!(rotation.successor().expires_at(), NOW.plus(Seconds::days(30)));
@@ -253,7 +263,7 @@ mod tests {
     fn rotation_never_extends_the_absolute_end() {
         let mut token = fixture::refresh_token();
         token.grant.expires_at = NOW.plus(Seconds::days(2));
-        let Verdict::Rotate(rotation) = verdict(&token, &asked()) else { panic!("rotated") };
+        let Verdict::Rotate(rotation, _) = verdict(&token, &asked()) else { panic!("rotated") };
         assert_eq!(rotation.successor().expires_at(), token.grant.expires_at);
     }
 
@@ -263,6 +273,12 @@ mod tests {
         assert!(matches!(verdict(&spent, &asked()), Verdict::Replay(_)));
         let later = NOW.plus(Seconds::days(80));
         assert!(matches!(verdict_of(&spent, &fixture::client(), &asked(), later), Verdict::Replay(_)));
+        for odd in [
+            scope("artifacts:delete"),
+            Refresh { resource: ResourceUri::parse("https://mcp.test/b").ok(), ..asked() },
+        ] {
+            assert!(matches!(verdict(&spent, &odd), Verdict::Replay(_)));
+        }
         let mut over = spent;
         over.grant.ended_at = Some(NOW);
         assert!(matches!(verdict(&over, &asked()), Verdict::Replay(_)));
@@ -288,9 +304,11 @@ mod tests {
     fn more_than_was_granted_is_refused_and_less_is_given_once() {
         let token = fixture::refresh_token();
         assert_eq!(refusal(&verdict(&token, &scope("artifacts:delete"))), Some(ErrorCode::InvalidScope));
-        let Verdict::Rotate(rotation) = verdict(&token, &scope("artifacts:read")) else { panic!("rotated") };
+        let Verdict::Rotate(rotation, _) = verdict(&token, &scope("artifacts:read")) else {
+            panic!("rotated")
+        };
         assert_eq!(rotation.narrowed_to(), Some(&Scope::parse("artifacts:read").unwrap()));
-        let Verdict::Rotate(rotation) = verdict(&token, &scope("")) else { panic!("rotated") };
+        let Verdict::Rotate(rotation, _) = verdict(&token, &scope("")) else { panic!("rotated") };
         assert_eq!(rotation.narrowed_to(), None);
     }
 
@@ -341,7 +359,7 @@ mod tests {
                 client.id = ClientId::parse("evil").unwrap();
             }
             let now = NOW.plus(Seconds::days(age));
-            let rotated = matches!(verdict_of(&token, &client, &asked(), now), Verdict::Rotate(_));
+            let rotated = matches!(verdict_of(&token, &client, &asked(), now), Verdict::Rotate(..));
             prop_assert_eq!(rotated, !spent && !ended && !disabled && !foreign && age < 30);
         }
     }

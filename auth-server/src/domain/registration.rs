@@ -4,6 +4,7 @@ use doorward_shared::{
     client_id::ClientId,
     client_metadata::ClientMetadata,
     error::{ErrorCode, OAuthError},
+    issuer::Issuer,
     redirect_uri::RedirectUri,
     secret::{ClientSecret, SecretHash},
     time::Timestamp,
@@ -24,10 +25,7 @@ pub fn admit(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
-    let ours = |uri: &str| {
-        Url::parse(uri).is_ok_and(|url| url.origin().ascii_serialization() == policy.issuer.origin())
-    };
-    if metadata.redirect_uris.iter().any(|uri| ours(uri)) {
+    if metadata.redirect_uris.iter().any(|uri| points_to(&policy.issuer, uri)) {
         return Err(OAuthError::new(
             ErrorCode::InvalidRedirectUri,
             "a redirect URI cannot point to the authorization server itself",
@@ -54,4 +52,13 @@ pub fn admit(
         disabled_at: None,
         software_id: metadata.software_id.clone(),
     })
+}
+
+/// True when a redirect URI leads to this server itself. On loopback every name of the machine with our port does.
+pub fn points_to(issuer: &Issuer, uri: &str) -> bool {
+    let (Ok(uri), Ok(ours)) = (Url::parse(uri), Url::parse(issuer.as_str())) else { return false };
+    let loopback = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let same_machine = issuer.is_loopback() && loopback(&uri) && uri.scheme() == ours.scheme();
+    uri.origin() == ours.origin()
+        || (same_machine && uri.port_or_known_default() == ours.port_or_known_default())
 }

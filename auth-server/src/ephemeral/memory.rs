@@ -1,4 +1,4 @@
-//! The memory of this process: bounded, and cleaned as it is used.
+//! The memory of this process: a shelf for each kind, each bounded in bytes.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -7,67 +7,101 @@ use std::{
 
 use doorward_shared::time::Timestamp;
 
-/// Most values at once. A flood pushes out what would have expired first.
-const CAPACITY: usize = 100_000;
+/// What an entry costs beside its key (held twice) and its value, roughly.
+const OVERHEAD: usize = 200;
 
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Shelf>);
+pub(super) struct Memory(Mutex<HashMap<&'static str, Shelf>>);
 
 #[derive(Debug, Default)]
 struct Shelf {
     values: HashMap<String, (String, Timestamp)>,
     by_expiry: BTreeSet<(Timestamp, String)>,
+    bytes: usize,
+}
+
+fn weight(key: &str, value: &str) -> usize {
+    2 * key.len() + value.len() + OVERHEAD
 }
 
 impl Shelf {
     fn remove(&mut self, key: &str) -> Option<(String, Timestamp)> {
         let (value, expires_at) = self.values.remove(key)?;
         self.by_expiry.remove(&(expires_at, key.to_owned()));
+        self.bytes -= weight(key, &value);
         Some((value, expires_at))
     }
 
-    fn insert(&mut self, key: String, value: String, expires_at: Timestamp, now: Timestamp) {
-        self.remove(&key);
-        while let Some((first, _)) = self.by_expiry.first() {
-            if *first > now && self.values.len() < CAPACITY {
-                break;
-            }
-            if let Some((_, oldest)) = self.by_expiry.pop_first() {
-                self.values.remove(&oldest);
-            }
+    /// What expires first makes room, and with it all that has expired already.
+    fn insert(&mut self, room: usize, key: &str, value: String, expires_at: Timestamp) {
+        self.remove(key);
+        let needed = weight(key, &value);
+        while self.bytes + needed > room {
+            let Some((_, first)) = self.by_expiry.first().cloned() else { return };
+            self.remove(&first);
         }
-        self.by_expiry.insert((expires_at, key.clone()));
-        self.values.insert(key, (value, expires_at));
+        self.bytes += needed;
+        self.by_expiry.insert((expires_at, key.to_owned()));
+        self.values.insert(key.to_owned(), (value, expires_at));
+    }
+
+    /// Forgets a few entries that are over, so that a shelf that was full once does not stay so.
+    fn tidy(&mut self, now: Timestamp) {
+        for _ in 0..4 {
+            match self.by_expiry.first().cloned() {
+                Some((expires_at, key)) if expires_at <= now => self.remove(&key),
+                _ => return,
+            };
+        }
     }
 }
 
 impl Memory {
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn shelves(&self) -> MutexGuard<'_, HashMap<&'static str, Shelf>> {
         // No code between lock and unlock can leave a half-made change that matters: everything here may be lost.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn put(&self, key: String, value: String, expires_at: Timestamp, now: Timestamp) {
-        self.shelf().insert(key, value, expires_at, now);
+    pub(super) fn put(
+        &self,
+        name: &'static str,
+        room: usize,
+        key: &str,
+        value: String,
+        expires_at: Timestamp,
+    ) {
+        self.shelves().entry(name).or_default().insert(room, key, value, expires_at);
     }
 
-    pub(super) fn get(&self, key: &str, now: Timestamp) -> Option<String> {
-        let shelf = self.shelf();
-        shelf.values.get(key).filter(|(_, expires_at)| *expires_at > now).map(|(value, _)| value.clone())
+    pub(super) fn get(&self, name: &'static str, key: &str, now: Timestamp) -> Option<String> {
+        let shelves = self.shelves();
+        let (value, expires_at) = shelves.get(name)?.values.get(key)?;
+        (*expires_at > now).then(|| value.clone())
     }
 
-    pub(super) fn take(&self, key: &str, now: Timestamp) -> Option<String> {
-        let (value, expires_at) = self.shelf().remove(key)?;
+    pub(super) fn take(&self, name: &'static str, key: &str, now: Timestamp) -> Option<String> {
+        let (value, expires_at) = self.shelves().get_mut(name)?.remove(key)?;
         (expires_at > now).then_some(value)
     }
 
-    pub(super) fn bump(&self, key: String, expires_at: Timestamp, now: Timestamp) -> u32 {
-        let mut shelf = self.shelf();
-        let old = shelf.remove(&key).filter(|(_, expires_at)| *expires_at > now);
+    /// Adds to a counter and answers what it is then. A counter that runs keeps its end.
+    pub(super) fn add(
+        &self,
+        name: &'static str,
+        room: usize,
+        key: &str,
+        change: i32,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> u32 {
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(name).or_default();
+        shelf.tidy(now);
+        let running = shelf.remove(key).filter(|(_, expires_at)| *expires_at > now);
         let (count, expires_at) =
-            old.map_or((0, expires_at), |(text, until)| (text.parse().unwrap_or(0), until));
-        let count: u32 = u32::saturating_add(count, 1);
-        shelf.insert(key, count.to_string(), expires_at, now);
+            running.map_or((0, expires_at), |(text, end)| (text.parse().unwrap_or(0), end));
+        let count = u32::saturating_add_signed(count, change);
+        shelf.insert(room, key, count.to_string(), expires_at);
         count
     }
 }
@@ -79,35 +113,53 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(100);
     const SOON: Timestamp = Timestamp::from_seconds(110);
     const LATER: Timestamp = Timestamp::from_seconds(111);
+    const ROOM: usize = 10_000;
 
     #[test]
     fn a_value_lasts_until_its_time_and_is_taken_once() {
         let memory = Memory::default();
-        memory.put("k".into(), "v".into(), SOON, NOW);
-        assert_eq!(memory.get("k", NOW).as_deref(), Some("v"));
-        assert_eq!(memory.get("k", SOON), None);
-        assert_eq!(memory.take("k", NOW).as_deref(), Some("v"));
-        assert_eq!(memory.take("k", NOW), None);
+        memory.put("s", ROOM, "k", "v".into(), SOON);
+        assert_eq!(memory.get("s", "k", NOW).as_deref(), Some("v"));
+        assert_eq!(memory.get("s", "k", SOON), None);
+        assert_eq!(memory.take("s", "k", NOW).as_deref(), Some("v"));
+        assert_eq!(memory.take("s", "k", NOW), None);
     }
 
     #[test]
-    fn a_counter_starts_anew_when_its_window_is_over() {
+    fn a_counter_starts_anew_when_its_window_is_over_and_never_falls_below_nothing() {
         let memory = Memory::default();
-        assert_eq!(memory.bump("c".into(), SOON, NOW), 1);
-        assert_eq!(memory.bump("c".into(), LATER, NOW), 2);
-        assert_eq!(memory.bump("c".into(), LATER, SOON), 1);
+        assert_eq!(memory.add("s", ROOM, "c", 1, SOON, NOW), 1);
+        assert_eq!(memory.add("s", ROOM, "c", 1, LATER, NOW), 2);
+        assert_eq!(memory.add("s", ROOM, "c", 1, LATER, SOON), 1);
+        assert_eq!(memory.add("s", ROOM, "c", -1, LATER, SOON), 0);
+        assert_eq!(memory.add("s", ROOM, "c", -1, LATER, SOON), 0);
     }
 
     #[test]
-    fn a_flood_pushes_out_the_oldest_and_never_grows_beyond_the_bound() {
+    fn a_flood_of_one_kind_pushes_out_its_own_oldest_and_nothing_of_another_kind() {
         let memory = Memory::default();
-        for i in 0..CAPACITY + 10 {
-            let expires_at = Timestamp::from_seconds(1000 + i64::try_from(i).unwrap());
-            memory.put(format!("k{i}"), String::new(), expires_at, NOW);
+        memory.put("brakes", ROOM, "victim", "1".into(), SOON);
+        for i in 0..1000 {
+            memory.put(
+                "requests",
+                ROOM,
+                &format!("k{i}"),
+                "x".repeat(100),
+                Timestamp::from_seconds(1000 + i),
+            );
         }
-        assert_eq!(memory.shelf().values.len(), CAPACITY);
-        assert_eq!(memory.shelf().by_expiry.len(), CAPACITY);
-        assert_eq!(memory.get("k0", NOW), None);
-        assert!(memory.get(&format!("k{}", CAPACITY + 9), NOW).is_some());
+        let shelves = memory.shelves();
+        let flooded = &shelves["requests"];
+        assert!(flooded.bytes <= ROOM);
+        assert_eq!(flooded.values.len(), flooded.by_expiry.len());
+        assert!(flooded.values.contains_key("k999") && !flooded.values.contains_key("k0"));
+        assert!(shelves["brakes"].values.contains_key("victim"));
+    }
+
+    #[test]
+    fn what_is_larger_than_the_shelf_is_not_kept() {
+        let memory = Memory::default();
+        memory.put("s", ROOM, "k", "x".repeat(ROOM), SOON);
+        assert_eq!(memory.get("s", "k", NOW), None);
     }
 }

@@ -5,27 +5,27 @@ mod memory;
 
 use std::{marker::PhantomData, sync::Arc};
 
-use doorward_shared::time::{Clock, Seconds, Timestamp};
+use doorward_shared::time::{Seconds, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::memory::Memory;
 use crate::domain::{policy::Policy, throttle::Failures};
 
-/// A key space: what it is called, what it holds, how long a value lasts.
+/// A key space: what it is called, what it holds, how long a value lasts, and how much room there is. Each has its own
+/// shelf, so that a flood of one kind pushes out nothing of another.
 #[derive(Debug)]
 pub struct Slot<T> {
-    prefix: &'static str,
+    name: &'static str,
     ttl: fn(&Policy) -> Seconds,
+    room: usize,
     holds: PhantomData<fn() -> T>,
 }
 
-impl<T> Slot<T> {
-    const fn new(prefix: &'static str, ttl: fn(&Policy) -> Seconds) -> Self {
-        Self { prefix, ttl, holds: PhantomData }
-    }
+const MIB: usize = 1024 * 1024;
 
-    fn key(&self, key: &str) -> String {
-        format!("{}:{key}", self.prefix)
+impl<T> Slot<T> {
+    const fn new(name: &'static str, ttl: fn(&Policy) -> Seconds, room: usize) -> Self {
+        Self { name, ttl, room, holds: PhantomData }
     }
 }
 
@@ -45,21 +45,24 @@ pub struct PendingRequest {
 
 /// Requests that wait, by their identifier.
 pub const PENDING_REQUESTS: Slot<PendingRequest> =
-    Slot::new("pending", |policy| policy.session.pending_request);
+    Slot::new("pending requests", |policy| policy.session.pending_request, 256 * MIB);
+/// Requests that began to wait, by network.
+pub const PENDING_REQUESTS_OF_NETWORK: Slot<u32> =
+    Slot::new("pending requests of a network", |policy| policy.session.pending_request, 8 * MIB);
 /// Failed sign-ins in a row, by account and network.
-pub const SIGN_IN_FAILURES: Slot<Failures> = Slot::new("failures", |_| Seconds::hours(1));
+pub const SIGN_IN_FAILURES: Slot<Failures> = Slot::new("sign-in failures", |_| Seconds::hours(1), 16 * MIB);
 /// Failed sign-ins by network, over all accounts.
-pub const SIGN_IN_FAILURES_OF_NETWORK: Slot<u32> = Slot::new("failures-network", |_| Seconds::minutes(1));
+pub const SIGN_IN_FAILURES_OF_NETWORK: Slot<u32> =
+    Slot::new("sign-in failures of a network", |_| Seconds::minutes(1), 8 * MIB);
 /// Failed token requests by network.
-pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token-failures", |_| Seconds::minutes(1));
+pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::minutes(1), 8 * MIB);
 /// Registrations by network.
-pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1));
+pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1), 8 * MIB);
 
 /// The place for what may be lost.
 pub struct Ephemeral {
     backend: Memory,
     policy: Arc<Policy>,
-    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Ephemeral {
@@ -70,37 +73,39 @@ impl std::fmt::Debug for Ephemeral {
 
 impl Ephemeral {
     /// Keeps everything in the memory of this process.
-    pub fn in_memory(policy: Arc<Policy>, clock: Arc<dyn Clock>) -> Self {
-        Self { backend: Memory::default(), policy, clock }
+    pub fn in_memory(policy: Arc<Policy>) -> Self {
+        Self { backend: Memory::default(), policy }
     }
 
-    /// Keeps a value, replacing the one that was there.
-    pub fn put<T: Serialize>(&self, slot: &Slot<T>, key: &str, value: &T) {
+    /// Keeps a value for the slot's time, counted from `from`, replacing the one that was there.
+    pub fn put<T: Serialize>(&self, slot: &Slot<T>, key: &str, value: &T, from: Timestamp) {
         // Plain data always serialises; a value that did not would be one that was lost, which is allowed here.
         if let Ok(text) = serde_json::to_string(value) {
-            let now = self.clock.now();
-            self.backend.put(slot.key(key), text, now.plus((slot.ttl)(&self.policy)), now);
+            self.backend.put(slot.name, slot.room, key, text, self.end(slot, from));
         }
     }
 
     /// The value, if it is still there.
-    pub fn get<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str) -> Option<T> {
-        serde_json::from_str(&self.backend.get(&slot.key(key), self.clock.now())?).ok()
+    pub fn get<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
+        serde_json::from_str(&self.backend.get(slot.name, key, now)?).ok()
     }
 
     /// Takes the value out; of several callers one gets it.
-    pub fn take<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str) -> Option<T> {
-        serde_json::from_str(&self.backend.take(&slot.key(key), self.clock.now())?).ok()
+    pub fn take<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
+        serde_json::from_str(&self.backend.take(slot.name, key, now)?).ok()
     }
 
     /// Adds one to a counter that starts anew when its time is over. Answers the new count.
-    pub fn bump(&self, slot: &Slot<u32>, key: &str) -> u32 {
-        let now = self.clock.now();
-        self.backend.bump(slot.key(key), now.plus((slot.ttl)(&self.policy)), now)
+    pub fn bump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) -> u32 {
+        self.backend.add(slot.name, slot.room, key, 1, self.end(slot, now), now)
     }
 
-    /// How far a counter is.
-    pub fn count(&self, slot: &Slot<u32>, key: &str) -> u32 {
-        self.get(slot, key).unwrap_or_default()
+    /// Takes one back from a counter.
+    pub fn unbump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) {
+        self.backend.add(slot.name, slot.room, key, -1, self.end(slot, now), now);
+    }
+
+    fn end<T>(&self, slot: &Slot<T>, from: Timestamp) -> Timestamp {
+        from.plus((slot.ttl)(&self.policy))
     }
 }

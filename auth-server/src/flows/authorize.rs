@@ -1,19 +1,23 @@
-//! The authorization endpoint: a request waits for sign-in and consent, and every step comes back to [`advance`], the one
+//! The authorization endpoint: a request waits for sign-in and consent, and every step comes back to `advance`, the one
 //! place that picks the next. Sign-in and consent never know each other.
 
 use doorward_shared::{
     client_id::ClientId,
+    error::{ErrorCode, OAuthError},
     secret::{AuthorizationCode, BrowserCookie, Secret, SecretHash, SessionCookie},
+    time::Timestamp,
 };
 
 use super::{Context, clients, login};
 use crate::{
     domain::{
-        authorize::{Authenticated, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated},
+        authorize::{
+            Authenticated, Bound, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated,
+        },
         consent::{Answer, Tampered},
         ids::{GrantId, RequestId},
     },
-    ephemeral::{PENDING_REQUESTS, PendingRequest},
+    ephemeral::{PENDING_REQUESTS, PENDING_REQUESTS_OF_NETWORK, PendingRequest},
     store::{Applied, StoreError},
 };
 
@@ -66,13 +70,19 @@ pub enum Stopped {
     /// The answer did not come from the page.
     #[error(transparent)]
     Tampered(#[from] Tampered),
-    /// The store does not answer.
+    /// Too many requests wait in this network.
+    #[error("too many sign-ins were begun in this network")]
+    Crowded,
+    /// The store failed before there was anybody to redirect to.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// Most requests that one network may begin within the time that one waits.
+const PENDING_PER_NETWORK: u32 = 2000;
+
 /// Begins with a request from a client.
-pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>) -> Result<Next, Stopped> {
+pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &str) -> Result<Next, Stopped> {
     let now = ctx.now();
     let id = RequestId::generate(now, ctx.entropy.as_ref());
     let pending = PendingRequest {
@@ -81,19 +91,23 @@ pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>) -> Result<N
         browser: visitor.browser.hash().to_text(),
         signed_in: None,
     };
-    let next = advance(ctx, id, &pending, visitor, None).await?;
+    let next = advance(ctx, id, &pending, visitor, None, now).await?;
     if let Next::Login(id, _) | Next::Consent(id, _) = &next {
-        ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), &pending);
+        if ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, network, now) > PENDING_PER_NETWORK {
+            return Err(Stopped::Crowded);
+        }
+        park(ctx, id, &pending);
     }
     Ok(next)
 }
 
 /// Comes back to a waiting request, to show its page.
 pub async fn resume(ctx: &Context, id: &str, visitor: Visitor<'_>) -> Result<Next, Stopped> {
-    let (id, pending) = waiting(ctx, id, visitor)?;
-    let next = advance(ctx, id.clone(), &pending, visitor, None).await?;
+    let now = ctx.now();
+    let (id, pending) = waiting(ctx, id, visitor.browser, now)?;
+    let next = advance(ctx, id.clone(), &pending, visitor, None, now).await?;
     if matches!(next, Next::Client(_)) {
-        ctx.ephemeral.take(&PENDING_REQUESTS, id.as_str()).map(|_| ()).ok_or(Stopped::Gone)?;
+        take(ctx, &id, now)?;
     }
     Ok(next)
 }
@@ -105,27 +119,44 @@ pub fn note_sign_in(
     browser: &Secret<BrowserCookie>,
     session: &SecretHash<SessionCookie>,
 ) -> Result<RequestId, Stopped> {
-    let (id, mut pending) = waiting(ctx, id, Visitor { browser, session: None })?;
-    pending.signed_in = Some(session.to_text());
-    ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), &pending);
+    let now = ctx.now();
+    let (id, _) = waiting(ctx, id, browser, now)?;
+    // Taken, not only read: a request that is being answered at this moment must not come back.
+    let pending = take(ctx, &id, now)?;
+    park(ctx, &id, &PendingRequest { signed_in: Some(session.to_text()), ..pending });
     Ok(id)
 }
 
 /// Takes the answer of the consent page. A request is answered once: whoever comes second finds it gone.
 pub async fn answer(ctx: &Context, id: &str, visitor: Visitor<'_>, answer: Answer) -> Result<Next, Stopped> {
-    let (id, _) = waiting(ctx, id, visitor)?;
-    let pending = ctx.ephemeral.take(&PENDING_REQUESTS, id.as_str()).ok_or(Stopped::Gone)?;
-    let next = advance(ctx, id.clone(), &pending, visitor, Some(answer)).await;
+    let now = ctx.now();
+    let (id, _) = waiting(ctx, id, visitor.browser, now)?;
+    let pending = take(ctx, &id, now)?;
+    let next = advance(ctx, id.clone(), &pending, visitor, Some(answer), now).await;
     if !matches!(next, Ok(Next::Client(_))) {
-        ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), &pending);
+        park(ctx, &id, &pending);
     }
     next
 }
 
-fn waiting(ctx: &Context, id: &str, visitor: Visitor<'_>) -> Result<(RequestId, PendingRequest), Stopped> {
+/// Lets a request wait. Its time runs from when it was asked, however often it is parked.
+fn park(ctx: &Context, id: &RequestId, pending: &PendingRequest) {
+    ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), pending, pending.asked_at);
+}
+
+fn take(ctx: &Context, id: &RequestId, now: Timestamp) -> Result<PendingRequest, Stopped> {
+    ctx.ephemeral.take(&PENDING_REQUESTS, id.as_str(), now).ok_or(Stopped::Gone)
+}
+
+fn waiting(
+    ctx: &Context,
+    id: &str,
+    browser: &Secret<BrowserCookie>,
+    now: Timestamp,
+) -> Result<(RequestId, PendingRequest), Stopped> {
     let id = RequestId::parse(id).ok_or(Stopped::Gone)?;
-    let pending = ctx.ephemeral.get(&PENDING_REQUESTS, id.as_str()).ok_or(Stopped::Gone)?;
-    if SecretHash::from_text(&pending.browser) == Some(visitor.browser.hash()) {
+    let pending = ctx.ephemeral.get(&PENDING_REQUESTS, id.as_str(), now).ok_or(Stopped::Gone)?;
+    if SecretHash::from_text(&pending.browser) == Some(browser.hash()) {
         Ok((id, pending))
     } else {
         Err(Stopped::OtherBrowser)
@@ -139,12 +170,46 @@ async fn advance(
     pending: &PendingRequest,
     visitor: Visitor<'_>,
     answer: Option<Answer>,
+    now: Timestamp,
 ) -> Result<Next, Stopped> {
-    let now = ctx.now();
-    let refused = |error: RedirectError| Ok(Next::Client(Outcome::Error(Box::new(error))));
     let parsed = Parsed::parse(&pending.query)?;
     let client = clients::find(ctx, parsed.client_id()).await?;
-    let read = match parsed.bind(client)?.read() {
+    let bound = parsed.bind(client, &ctx.policy)?;
+    // From here on the client has a proven address, and even a fault of ours is its to know (RFC 6749 §4.1.2.1).
+    let address = bound.address().clone();
+    match proceed(ctx, id, bound, pending, visitor, answer, now).await {
+        Err(Halt::Store(error)) => {
+            tracing::warn!(%error, "an authorization request could not be finished");
+            Ok(Next::Client(Outcome::Error(Box::new(address.refuse(error.into())))))
+        }
+        Err(Halt::Tampered(tampered)) => Err(tampered.into()),
+        Ok(next) => Ok(next),
+    }
+}
+
+/// Why a bound request stops without an answer of its own.
+enum Halt {
+    Tampered(Tampered),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn proceed(
+    ctx: &Context,
+    id: RequestId,
+    bound: Bound,
+    pending: &PendingRequest,
+    visitor: Visitor<'_>,
+    answer: Option<Answer>,
+    now: Timestamp,
+) -> Result<Next, Halt> {
+    let refused = |error: RedirectError| Ok(Next::Client(Outcome::Error(Box::new(error))));
+    let read = match bound.read() {
         Ok(read) => read,
         Err(error) => return refused(error),
     };
@@ -156,25 +221,27 @@ async fn advance(
         Ok(validated) => validated,
         Err(error) => return refused(error),
     };
-    let signed_in = login::signed_in(ctx, visitor.session).await?.map(|found| freshen(found, pending));
+    let signed_in = login::signed_in(ctx, visitor.session, now).await?.map(|found| freshen(found, pending));
     let paused = match validated.authenticate(signed_in, now) {
         Ok(authenticated) => authenticated.consent(answer, &ctx.policy, now),
         Err(pause) => Err(pause),
     };
     match paused {
         Ok(consented) => {
+            let address = consented.address().clone();
             let code = Secret::<AuthorizationCode>::generate(ctx.entropy.as_ref());
             let grant = GrantId::generate(now, ctx.entropy.as_ref());
             let (location, issued) = consented.issue(&code, grant, &ctx.policy, now);
             if ctx.store.insert_code(&issued).await? == Applied::Lost {
-                return Err(Stopped::Gone);
+                let text = "the application, the resource or the sign-in was removed meanwhile; start again";
+                return refused(address.refuse(OAuthError::new(ErrorCode::AccessDenied, text)));
             }
             Ok(Next::Client(Outcome::Code { location, client_id: issued.grant().client_id.clone() }))
         }
         Err(Pause::Login(validated)) => Ok(Next::Login(id, validated)),
         Err(Pause::Consent(authenticated)) => Ok(Next::Consent(id, authenticated)),
         Err(Pause::Refuse(error)) => Ok(Next::Client(Outcome::Error(error))),
-        Err(Pause::Tampered(tampered)) => Err(tampered.into()),
+        Err(Pause::Tampered(tampered)) => Err(Halt::Tampered(tampered)),
     }
 }
 

@@ -7,14 +7,18 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
-use super::Context;
+use super::{Context, random_hex};
 use crate::{
     domain::{
-        authorize::Freshness, authorize::SignedIn, email::Email, ids::UserId, session::Session,
+        authorize::{Freshness, SignedIn},
+        email::Email,
+        ids::UserId,
+        session::Session,
         throttle::Failures,
+        user::User,
     },
     ephemeral::{SIGN_IN_FAILURES, SIGN_IN_FAILURES_OF_NETWORK},
-    password::Busy,
+    password::{Busy, Caller},
     store::{Applied, StoreError},
 };
 
@@ -82,40 +86,57 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     };
     // A browser that signed in to this account before is counted on its own, so that no stranger's guesses, not even from
     // the same network, make its owner wait.
-    let known =
-        user.as_ref().zip(attempt.device).filter(|(user, tag)| ctx.devices.check(&[user.id.as_str()], tag));
-    let counter = match known {
-        Some((_, tag)) => format!("{name} device {tag}"),
-        None => format!("{name} network {}", attempt.network),
+    let device = user.as_ref().zip(attempt.device).and_then(|(user, cookie)| known_device(ctx, user, cookie));
+    let (counter, caller) = match device {
+        Some(nonce) => (format!("{name} device {nonce}"), Caller::Acquaintance),
+        None => (format!("{name} network {}", attempt.network), Caller::Stranger),
     };
-    let mut failures = ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter).unwrap_or_default();
-    if let Some(wait) = failures.wait(now).filter(|wait| *wait <= SHORT_WAIT) {
+    let failures = |now| ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter, now).unwrap_or_default();
+    let mut counted: Failures = failures(now);
+    if let Some(wait) = counted.wait(now).filter(|wait| *wait <= SHORT_WAIT) {
         tokio::time::sleep(Duration::from_secs(wait.get().unsigned_abs())).await;
+        // The one place where a flow looks at the clock twice: time has passed on purpose.
         now = ctx.now();
-        failures = ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter).unwrap_or_default();
+        counted = failures(now);
     }
-    let crowded = known.is_none()
-        && ctx.ephemeral.count(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network)
-            >= ctx.policy.limits.sign_in_failures;
-    if let Some(wait) = failures.wait(now).or_else(|| crowded.then_some(Seconds::minutes(1))) {
+    if let Some(wait) = counted.wait(now) {
         return Err(NotSignedIn::Wait(wait));
     }
-    // Counted before the slow check, so that parallel guesses do not all see the same small number.
-    count_failure(ctx, &counter, failures, now);
-    let right =
-        ctx.passwords.verify(attempt.password.0.to_owned(), user.as_ref().map(|user| &user.password)).await?;
+    // Both counters count before the slow check, so that parallel guesses do not all see the same small number; a success
+    // takes its own share back.
+    if caller == Caller::Stranger {
+        let crowd = ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now);
+        if crowd > ctx.policy.limits.sign_in_failures {
+            return Err(NotSignedIn::Wait(Seconds::minutes(1)));
+        }
+    }
+    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &counted.and_one(now), now);
+    let password = attempt.password.0.to_owned();
+    let right = ctx.passwords.verify(password, user.as_ref().map(|user| &user.password), caller).await?;
     let Some(user) = user.filter(|user| right && user.disabled_at.is_none()) else {
-        ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network);
         return Err(NotSignedIn::Wrong);
     };
-    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default());
+    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default(), now);
+    if caller == Caller::Stranger {
+        ctx.ephemeral.unbump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now);
+    }
     // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
-    let _ended = sign_out(ctx, attempt.session).await?;
+    let _ended = sign_out(ctx, attempt.session, now).await?;
     Ok(open(ctx, &user.id, now).await?)
 }
 
-fn count_failure(ctx: &Context, counter: &str, failures: Failures, now: Timestamp) {
-    ctx.ephemeral.put(&SIGN_IN_FAILURES, counter, &failures.and_one(now));
+/// The name of a browser that signed in to this account before, out of its cookie `<nonce>.<tag>`.
+fn known_device<'a>(ctx: &Context, user: &User, cookie: &'a str) -> Option<&'a str> {
+    let (nonce, tag) = cookie.split_once('.')?;
+    ctx.devices.check(&[user.id.as_str(), nonce], tag).then_some(nonce)
+}
+
+/// A new cookie for a browser that just signed in. Each has a name of its own, so that guesses from one of somebody's
+/// browsers do not slow the others.
+fn new_device(ctx: &Context, user: &UserId) -> String {
+    let nonce = random_hex(ctx.entropy.as_ref());
+    let tag = ctx.devices.tag(&[user.as_str(), &nonce]);
+    format!("{nonce}.{tag}")
 }
 
 /// Opens a session for somebody who just proved themselves.
@@ -129,14 +150,17 @@ pub async fn open(ctx: &Context, user: &UserId, now: Timestamp) -> Result<Opened
         ended_at: None,
     };
     ctx.store.open_session(&session).await?;
-    Ok(Opened { cookie, device: ctx.devices.tag(&[user.as_str()]) })
+    Ok(Opened { cookie, device: new_device(ctx, user) })
 }
 
 /// The live session behind a cookie, and its person.
-pub async fn signed_in(ctx: &Context, cookie: Option<&str>) -> Result<Option<SignedIn>, StoreError> {
+pub async fn signed_in(
+    ctx: &Context,
+    cookie: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<SignedIn>, StoreError> {
     let Some(cookie) = cookie.and_then(Secret::<SessionCookie>::parse) else { return Ok(None) };
     let Some((session, user)) = ctx.store.session(&cookie.hash()).await? else { return Ok(None) };
-    let now = ctx.now();
     if !session.is_live(&ctx.policy.session, now) || user.disabled_at.is_some() {
         return Ok(None);
     }
@@ -147,9 +171,9 @@ pub async fn signed_in(ctx: &Context, cookie: Option<&str>) -> Result<Option<Sig
 }
 
 /// Ends the session behind a cookie.
-pub async fn sign_out(ctx: &Context, cookie: Option<&str>) -> Result<Applied, StoreError> {
+pub async fn sign_out(ctx: &Context, cookie: Option<&str>, now: Timestamp) -> Result<Applied, StoreError> {
     match cookie.and_then(Secret::<SessionCookie>::parse) {
-        Some(cookie) => ctx.store.end_session(&cookie.hash(), ctx.now()).await,
+        Some(cookie) => ctx.store.end_session(&cookie.hash(), now).await,
         None => Ok(Applied::Lost),
     }
 }

@@ -81,3 +81,10 @@ fn signing(error: SigningError) -> OAuthError {
     OAuthError::new(ErrorCode::ServerError, "the server could not sign; its log has the reason")
         .because(error)
 }
+
+/// 128 random bits as 32 hexadecimal digits.
+fn random_hex(entropy: &dyn Entropy) -> String {
+    let mut random = [0_u8; 16];
+    entropy.fill(&mut random);
+    format!("{:032x}", u128::from_be_bytes(random))
+}

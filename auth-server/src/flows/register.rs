@@ -9,7 +9,7 @@ use doorward_shared::{
 };
 use serde_json::{Map, Value};
 
-use super::Context;
+use super::{Context, random_hex};
 use crate::{domain::registration::admit, ephemeral::REGISTRATIONS, store::Applied};
 
 /// Registers a client from this network.
@@ -20,15 +20,20 @@ pub async fn register(
 ) -> Result<RegistrationResponse, OAuthError> {
     let now = ctx.now();
     let rules = &ctx.policy.registration;
-    let over = ctx.ephemeral.bump(&REGISTRATIONS, network) > rules.per_address
-        || ctx.ephemeral.bump(&REGISTRATIONS, "everywhere") > rules.overall;
-    if over {
-        return Err(OAuthError::new(
-            ErrorCode::SlowDown,
+    let too_many = || {
+        OAuthError::new(
+            ErrorCode::TooManyRequests,
             "too many registrations in the last hour; try again later",
-        ));
+        )
+    };
+    if ctx.ephemeral.bump(&REGISTRATIONS, network, now) > rules.per_address {
+        return Err(too_many());
     }
     let metadata = ClientMetadata::read(body, &rules.app_schemes)?;
+    // Only what is about to be stored counts for everybody: nonsense from one corner must not close the door.
+    if ctx.ephemeral.bump(&REGISTRATIONS, "everywhere", now) > rules.overall {
+        return Err(too_many());
+    }
     let secret = Secret::<ClientSecret>::generate(ctx.entropy.as_ref());
     let client = admit(&metadata, new_client_id(ctx), secret.hash(), &ctx.policy, now)?;
     if ctx.store.insert_client(&client).await? == Applied::Lost {
@@ -46,9 +51,7 @@ pub async fn register(
 }
 
 fn new_client_id(ctx: &Context) -> ClientId {
-    let mut random = [0_u8; 16];
-    ctx.entropy.fill(&mut random);
-    let text = random.iter().fold("dcr_".to_owned(), |text, byte| text + &format!("{byte:02x}"));
+    let text = format!("dcr_{}", random_hex(ctx.entropy.as_ref()));
     // Hexadecimal digits after a prefix are always a client identifier.
     ClientId::parse(&text).unwrap_or_else(|_| std::process::abort())
 }

@@ -5,6 +5,7 @@ use doorward_shared::{
     error::{ErrorCode, OAuthError},
     form::Form,
     secret::{RefreshToken, Secret},
+    time::Timestamp,
     token::PresentedClient,
 };
 
@@ -13,12 +14,23 @@ use super::{
     token::authenticate::{self, Refused},
     userinfo,
 };
-use crate::domain::{client::Client, client_auth::AuthenticatedClient, refresh};
+use crate::domain::{client::Client, refresh};
 
 /// Revokes the presented token. An unknown one, or one of somebody else, is no error (RFC 7009 §2.2).
-pub async fn revoke(ctx: &Context, form: &Form, presented: &PresentedClient) -> Result<(), Refused> {
-    let client = authenticate::load(ctx, presented).await?;
-    end_of_token(ctx, form, presented, &client).await.map_err(Refused::to_known_client)
+pub async fn revoke(
+    ctx: &Context,
+    form: &Form,
+    presented: &PresentedClient,
+    network: &str,
+) -> Result<(), Refused> {
+    let now = ctx.now();
+    let answer = match authenticate::load(ctx, presented).await {
+        Ok(client) => {
+            end_of_token(ctx, form, presented, &client, now).await.map_err(Refused::to_known_client)
+        }
+        Err(error) => Err(error.into()),
+    };
+    answer.map_err(|refused| authenticate::brake(ctx, refused, network))
 }
 
 async fn end_of_token(
@@ -26,28 +38,20 @@ async fn end_of_token(
     form: &Form,
     presented: &PresentedClient,
     client: &Client,
+    now: Timestamp,
 ) -> Result<(), OAuthError> {
     let who = authenticate::prove(client, presented)?;
     let token = form
         .one("token")
         .map_err(|repeated| OAuthError::new(ErrorCode::InvalidRequest, repeated.to_string()))?
-        .ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "token is missing"))?;
-    if let Some(secret) = Secret::<RefreshToken>::parse(token) {
-        if let Some(stored) = ctx.store.refresh_token(&secret.hash()).await? {
-            end(ctx, &who, &stored.grant).await?;
-        }
-    } else if let Some(grant) = userinfo::grant_of(ctx, token).await? {
-        end(ctx, &who, &grant.0).await?;
-    }
-    Ok(())
-}
-
-async fn end(
-    ctx: &Context,
-    who: &AuthenticatedClient<'_>,
-    grant: &crate::domain::grant::Grant,
-) -> Result<(), OAuthError> {
-    if let Some(revocation) = refresh::revoke(grant, who, ctx.now()) {
+        .ok_or_else(|| {
+            OAuthError::new(ErrorCode::InvalidRequest, "token is missing; send the token to revoke")
+        })?;
+    let grant = match Secret::<RefreshToken>::parse(token) {
+        Some(secret) => ctx.store.refresh_token(&secret.hash()).await?.map(|stored| stored.grant),
+        None => userinfo::grant_of(ctx, token, now).await?,
+    };
+    if let Some(revocation) = grant.and_then(|grant| refresh::revoke(&grant, &who, now)) {
         // Lost: somebody else ended it at the same moment, which is what was wanted.
         let _ended = ctx.store.end_grant(&revocation).await?;
     }

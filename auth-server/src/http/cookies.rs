@@ -4,6 +4,7 @@
 use actix_web::{
     HttpRequest,
     cookie::{Cookie, SameSite, time::Duration},
+    http::header,
 };
 use doorward_shared::{
     issuer::Issuer,
@@ -36,13 +37,16 @@ impl Which {
 }
 
 /// The value of a cookie. Two of one name are two stories, and neither is believed.
+///
+/// Names are compared byte for byte. A reader that decodes them, or trims more than a browser does, would take another name
+/// for one with the `__Host-` prefix, and a neighbouring site can set that one.
 pub(super) fn read(request: &HttpRequest, issuer: &Issuer, which: Which) -> Option<String> {
     let name = which.name(issuer);
-    let cookies = request.cookies().ok()?;
-    let mut values =
-        cookies.iter().filter(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned());
-    let first = values.next();
-    if values.next().is_some() { None } else { first }
+    let headers = request.headers().get_all(header::COOKIE).filter_map(|header| header.to_str().ok());
+    let pairs = headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.split_once('='));
+    let mut values = pairs.filter(|(key, _)| key.trim_matches([' ', '\t']) == name).map(|(_, value)| value);
+    let first = values.next()?.trim_matches([' ', '\t']).to_owned();
+    if values.next().is_some() { None } else { Some(first) }
 }
 
 fn bake(issuer: &Issuer, which: Which, value: String, life: Option<Duration>) -> Cookie<'static> {
@@ -87,4 +91,31 @@ pub(super) fn browser(request: &HttpRequest, issuer: &Issuer, entropy: &dyn Entr
     let secret = Secret::<BrowserCookie>::generate(entropy);
     let fresh = bake(issuer, Which::Browser, secret.expose().to_owned(), None);
     Browser { secret, fresh: Some(fresh) }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn session(cookies: &str) -> Option<String> {
+        let request = TestRequest::get().insert_header((header::COOKIE, cookies)).to_http_request();
+        read(&request, &Issuer::parse("https://as.test").unwrap(), Which::Session)
+    }
+
+    #[test]
+    fn only_the_very_name_is_read_and_two_of_it_are_none() {
+        assert_eq!(session("a=b; __Host-doorward-session=s; c=d").as_deref(), Some("s"));
+        for other in [
+            "doorward-session=s",
+            "%5F_Host-doorward-session=s",
+            "__host-doorward-session=s",
+            "__Host-doorward-session%20=s",
+            "__Host-doorward-session=s; __Host-doorward-session=t",
+            "__Host-doorward-session",
+        ] {
+            assert_eq!(session(other), None, "{other}");
+        }
+    }
 }

@@ -137,14 +137,15 @@ impl ResponseError for BearerError {
         let Some(error) = &self.error else {
             return response.insert_header((header::WWW_AUTHENTICATE, "Bearer")).finish();
         };
-        if matches!(error.code(), ErrorCode::InvalidToken | ErrorCode::InsufficientScope) {
-            let challenge = Challenge::default().with_error(error.code(), error.description());
-            let challenge = match (error.code(), Scope::parse("openid")) {
-                (ErrorCode::InsufficientScope, Ok(openid)) => challenge.with_scope(openid),
-                _ => challenge,
-            };
-            response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string()));
-        }
+        let challenge = Challenge::default().with_error(error.code(), error.description());
+        let challenge = match (error.code(), Scope::parse("openid")) {
+            (ErrorCode::InsufficientScope, Ok(openid)) => challenge.with_scope(openid),
+            _ => challenge,
+        };
+        match retry_after(error.code()) {
+            Some(seconds) => response.insert_header((header::RETRY_AFTER, seconds)),
+            None => response.insert_header((header::WWW_AUTHENTICATE, challenge.to_string())),
+        };
         let mut response = response.json(error.body());
         response.extensions_mut().insert(Trouble::of(error));
         response
@@ -157,7 +158,7 @@ pub(super) fn status(code: ErrorCode) -> StatusCode {
 
 fn retry_after(code: ErrorCode) -> Option<&'static str> {
     match code {
-        ErrorCode::SlowDown => Some("60"),
+        ErrorCode::TooManyRequests => Some("60"),
         ErrorCode::TemporarilyUnavailable => Some("5"),
         _ => None,
     }

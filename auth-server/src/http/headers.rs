@@ -13,8 +13,10 @@ use actix_web::{
 use super::{
     endpoints::{Cache, Cors, Endpoint, Name},
     error::Trouble,
+    network::TrustedProxies,
 };
 use crate::telemetry::RequestEvent;
+use doorward_shared::issuer::Issuer;
 
 /// What a handler wants the request's event to say.
 #[derive(Clone, Debug, Default)]
@@ -33,15 +35,21 @@ pub struct Wardrobe(Arc<Inner>);
 struct Inner {
     rows: HashMap<String, (Name, Cors, Cache)>,
     https: bool,
+    referrer_policy: &'static str,
+    proxies: TrustedProxies,
 }
 
 impl Wardrobe {
     /// Prepares the look-up.
-    pub fn new(table: &[Endpoint], https: bool) -> Self {
+    pub fn new(table: &[Endpoint], issuer: &Issuer, proxies: TrustedProxies) -> Self {
         let row = |endpoint: &Endpoint| (endpoint.name, endpoint.cors, endpoint.cache);
         let rows =
             table.iter().flat_map(|e| e.paths.iter().map(move |path| (path.clone(), row(e)))).collect();
-        Self(Arc::new(Inner { rows, https }))
+        // Over plain http to another machine, browsers send no Sec-Fetch-Site, and without a referrer they print the origin of
+        // our own forms as "null": then the forms could not be told from anybody's.
+        let unaided = !issuer.is_https() && !issuer.is_loopback();
+        let referrer_policy = if unaided { "same-origin" } else { "no-referrer" };
+        Self(Arc::new(Inner { rows, https: issuer.is_https(), referrer_policy, proxies }))
     }
 }
 
@@ -52,6 +60,7 @@ pub async fn dress(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let mut event = RequestEvent::start(request.method().as_str());
+    event.network(&wardrobe.0.proxies.network_of(request.request()));
     let well_known = request.path().starts_with("/.well-known/");
     let pattern = request.match_pattern();
     let row = pattern.as_deref().and_then(|pattern| wardrobe.0.rows.get(pattern)).copied();
@@ -65,7 +74,7 @@ pub async fn dress(
     } else {
         cache
     };
-    put_on(response.headers_mut(), cors, kept, wardrobe.0.https);
+    put_on(response.headers_mut(), cors, kept, &wardrobe.0);
     if let Some(name) = name {
         event.route(&format!("{name:?}"));
     }
@@ -82,11 +91,11 @@ pub async fn dress(
     Ok(response)
 }
 
-fn put_on(headers: &mut HeaderMap, cors: Cors, cache: Cache, https: bool) {
+fn put_on(headers: &mut HeaderMap, cors: Cors, cache: Cache, site: &Inner) {
     let mut set =
         |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::REFERRER_POLICY, site.referrer_policy);
     set(header::X_FRAME_OPTIONS, "DENY");
     // No form-action: browsers apply it to every hop after a form is posted, and a client's own redirect may lead anywhere.
     set(
@@ -98,7 +107,7 @@ fn put_on(headers: &mut HeaderMap, cors: Cors, cache: Cache, https: bool) {
         HeaderName::from_static("permissions-policy"),
         "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     );
-    if https {
+    if site.https {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
     match cache {

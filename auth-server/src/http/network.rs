@@ -19,7 +19,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The visitor's network: /24 for IPv4, /56 for IPv6, so that one household counts once.
+    /// The visitor's network: /24 for IPv4, /48 for IPv6: what one customer of a provider may be given.
     pub fn network_of(&self, request: &HttpRequest) -> String {
         let Some(peer) = request.peer_addr().map(|address| address.ip().to_canonical()) else {
             return "unknown".to_owned();
@@ -37,7 +37,7 @@ impl TrustedProxies {
                 }
             }
         }
-        let length = if visitor.is_ipv4() { 24 } else { 56 };
+        let length = if visitor.is_ipv4() { 24 } else { 48 };
         IpNet::new(visitor, length)
             .map_or_else(|_| visitor.to_string(), |network| network.trunc().to_string())
     }
@@ -68,6 +68,6 @@ mod tests {
         assert_eq!(network(&proxies, "10.0.0.1:1", "1.2.3.4, 198.51.100.7, 10.0.0.2"), "198.51.100.0/24");
         assert_eq!(network(&proxies, "10.0.0.1:1", "evil, not-an-address"), "10.0.0.0/24");
         assert_eq!(network(&proxies, "10.0.0.1:1", "::ffff:198.51.100.7"), "198.51.100.0/24");
-        assert_eq!(network(&proxies, "[2001:db8:1:2:3::1]:1", "1.2.3.4"), "2001:db8:1::/56");
+        assert_eq!(network(&proxies, "[2001:db8:1:2:3::1]:1", "1.2.3.4"), "2001:db8:1::/48");
     }
 }

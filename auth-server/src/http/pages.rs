@@ -16,8 +16,7 @@ use super::{
 use crate::domain::{
     authorize::Authenticated,
     client::{TrustLabel, display_name, mixes_scripts},
-    consent::{Lifetime, lifetimes},
-    entitlement,
+    consent::{Lifetime, Offer},
     ids::RequestId,
     resource::Resource,
     user::User,
@@ -230,7 +229,7 @@ pub(super) fn consent(
     sign_out_csrf: String,
 ) -> HttpResponse {
     let policy = &site.context.policy;
-    let offer = asked.offer(asked.oidc());
+    let offer = asked.offer(policy);
     let (client, resource) = (offer.client, offer.resource);
     let (target, host) = match target(offer.redirect_uri) {
         Target::ThisComputer => (TargetWords::ThisComputer, "this computer"),
@@ -238,8 +237,7 @@ pub(super) fn consent(
         Target::App(scheme) => (TargetWords::App(scheme), scheme),
     };
     let name = display_name(client.name.as_deref(), host);
-    let choices = lifetimes(&policy.refresh);
-    let last = choices.len().saturating_sub(1);
+    let last = offer.lifetimes.len().saturating_sub(1);
     let template = ConsentTemplate {
         frame: frame(site),
         action: path(policy, Name::Consent),
@@ -259,21 +257,22 @@ pub(super) fn consent(
         resource,
         tiers: tier_rows(&offer),
         identity: identity(offer.oidc),
-        lifetimes: choices
-            .into_iter()
+        lifetimes: offer
+            .lifetimes
+            .iter()
             .enumerate()
-            .map(|(i, choice)| LifetimeRow { choice, selected: i == last })
+            .map(|(i, choice)| LifetimeRow { choice: *choice, selected: i == last })
             .collect(),
         user: offer.user,
     };
     html(StatusCode::OK, &template)
 }
 
-fn tier_rows<'a>(offer: &crate::domain::consent::Offer<'a>) -> Vec<TierRow<'a>> {
+fn tier_rows<'a>(offer: &Offer<'a>) -> Vec<TierRow<'a>> {
     let model = &offer.resource.model;
     let mut below = 0;
     let mut rows = Vec::new();
-    for tier in entitlement::offered(offer.user, offer.client, offer.resource) {
+    for tier in &offer.tiers {
         let count = model.tools_of(tier).count();
         let added = count - below;
         let unit = if added == 1 { "tool" } else { "tools" };

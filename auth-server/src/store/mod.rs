@@ -79,7 +79,7 @@ pub trait Users: Send + Sync {
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>>;
     /// All accounts, by address.
     async fn users(&self) -> Result<Vec<User>>;
-    /// Disables (`Some`) or enables (`None`) an account; disabling ends its browser sessions in the same transaction.
+    /// Disables (`Some`) or enables (`None`) an account; its browser sessions and its grants end in the same transaction.
     /// `Lost`: there is no such account.
     async fn set_user_disabled(
         &self,

@@ -178,10 +178,15 @@ impl World {
             user: self.user.clone(),
             freshness: Freshness::Earlier,
         };
-        let asked = Parsed::parse(&query).unwrap().bind(Some(self.client.clone())).unwrap().read().unwrap();
+        let asked = Parsed::parse(&query)
+            .unwrap()
+            .bind(Some(self.client.clone()), &self.policy)
+            .unwrap()
+            .read()
+            .unwrap();
         let asked = asked.validate(Some(self.resource.clone()), &self.policy).unwrap();
         let asked = asked.authenticate(Some(signed_in), now).unwrap();
-        let digest = asked.offer(asked.oidc()).digest();
+        let digest = asked.offer(&self.policy).digest();
         let decision = Decision::Authorize { tiers: vec!["write".to_owned()], expires: None };
         let agreed = asked.consent(Some(Answer { digest, decision }), &self.policy, now).unwrap();
         let code = secret();
@@ -214,7 +219,7 @@ impl World {
         code: &StoredCode,
         verifier: Verifier,
         now: Timestamp,
-    ) -> (code::Verdict, Secret<RefreshTokenKind>) {
+    ) -> (code::Verdict<'_>, Secret<RefreshTokenKind>) {
         let asked = CodeExchange {
             code: String::new(),
             redirect_uri: Some(REDIRECT.to_owned()),
@@ -236,7 +241,7 @@ impl World {
     ) -> (Redemption, Secret<RefreshTokenKind>) {
         let stored = self.store.code(&code.hash()).await.unwrap().unwrap();
         match self.judge_code(&stored, Verifier::Right, at(1)) {
-            (code::Verdict::Redeem(redemption), fresh) => (redemption, fresh),
+            (code::Verdict::Redeem(redemption, ..), fresh) => (redemption, fresh),
             (verdict, _) => panic!("{verdict:?}"),
         }
     }
@@ -254,7 +259,7 @@ impl World {
         &self,
         token: &RefreshToken,
         now: Timestamp,
-    ) -> (refresh::Verdict, Secret<RefreshTokenKind>) {
+    ) -> (refresh::Verdict<'_>, Secret<RefreshTokenKind>) {
         let fresh = secret();
         (self.judge_refresh_for(token, &fresh, now), fresh)
     }
@@ -264,7 +269,7 @@ impl World {
         token: &RefreshToken,
         fresh: &Secret<RefreshTokenKind>,
         now: Timestamp,
-    ) -> refresh::Verdict {
+    ) -> refresh::Verdict<'_> {
         let asked = Refresh { refresh_token: String::new(), scope: None, resource: None };
         let who = authenticate(&self.client, &PresentedProof::None).unwrap();
         refresh::decide(token, &who, &asked, Some(&self.resource), fresh.hash(), &self.policy, now)
@@ -287,7 +292,7 @@ impl World {
     ) -> Rotation {
         let stored = self.store.refresh_token(&token.hash()).await.unwrap().unwrap();
         match self.judge_refresh_for(&stored, fresh, at(2)) {
-            refresh::Verdict::Rotate(rotation) => rotation,
+            refresh::Verdict::Rotate(rotation, ..) => rotation,
             verdict => panic!("{verdict:?}"),
         }
     }

@@ -92,7 +92,7 @@ impl ResourceServer {
         let payload = unverified.verify(&key, access_token::TYPES).map_err(refuse)?;
         let expected = Expected {
             issuer: &self.issuer,
-            audience: &self.resource,
+            audience: Some(&self.resource),
             now,
             leeway: self.bounds.leeway,
             max_lifetime: self.bounds.max_lifetime,

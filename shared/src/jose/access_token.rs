@@ -65,7 +65,8 @@ pub struct Expected<'a> {
     /// The trusted issuer.
     pub issuer: &'a Issuer,
     /// Ourselves.
-    pub audience: &'a ResourceUri,
+    /// `None` is for the issuer alone, whose own tokens are never for it: it compares `aud` with what it granted.
+    pub audience: Option<&'a ResourceUri>,
     /// The time of the request.
     pub now: Timestamp,
     /// How far two clocks may disagree.
@@ -82,7 +83,12 @@ impl<'a> Expected<'a> {
 
     /// Expectations with the default leeway and lifetime.
     pub const fn new(issuer: &'a Issuer, audience: &'a ResourceUri, now: Timestamp) -> Self {
-        Self { issuer, audience, now, leeway: Self::LEEWAY, max_lifetime: Self::MAX_LIFETIME }
+        Self { audience: Some(audience), ..Self::of_issuer(issuer, now) }
+    }
+
+    /// Expectations of the issuer towards its own tokens, whatever resource they are for.
+    pub const fn of_issuer(issuer: &'a Issuer, now: Timestamp) -> Self {
+        Self { issuer, audience: None, now, leeway: Self::LEEWAY, max_lifetime: Self::MAX_LIFETIME }
     }
 }
 
@@ -130,7 +136,7 @@ pub fn check(payload: &[u8], expected: &Expected<'_>) -> Result<AccessTokenClaim
         return Err(Rejection::Issuer);
     }
     let aud = ResourceUri::parse(claims.text("aud")?).map_err(|_| Rejection::Malformed("aud"))?;
-    if !aud.same_as(expected.audience) {
+    if expected.audience.is_some_and(|ours| !aud.same_as(ours)) {
         return Err(Rejection::Audience);
     }
 

@@ -1,7 +1,7 @@
 //! The caller of the token and revocation endpoints: found, then proven.
 
 use doorward_shared::{
-    error::OAuthError,
+    error::{ErrorCode, OAuthError},
     token::{PresentedClient, unknown_client},
 };
 
@@ -10,6 +10,7 @@ use crate::{
         client::Client,
         client_auth::{self, AuthenticatedClient},
     },
+    ephemeral::TOKEN_FAILURES,
     flows::{Context, clients},
 };
 
@@ -47,4 +48,17 @@ pub fn prove<'a>(
     presented: &PresentedClient,
 ) -> Result<AuthenticatedClient<'a>, OAuthError> {
     client_auth::authenticate(client, &presented.proof)
+}
+
+/// Counts what looks like a guess, and hides the answer from whoever guesses too often.
+pub fn brake(ctx: &Context, refused: Refused, network: &str) -> Refused {
+    let guess = matches!(
+        refused.error.code(),
+        ErrorCode::InvalidClient | ErrorCode::InvalidGrant | ErrorCode::RefreshReplayed
+    );
+    if guess && ctx.ephemeral.bump(&TOKEN_FAILURES, network, ctx.now()) > ctx.policy.limits.token_failures {
+        let text = "too many failed requests from this network; wait a minute";
+        return Refused { error: OAuthError::new(ErrorCode::TooManyRequests, text), ..refused };
+    }
+    refused
 }

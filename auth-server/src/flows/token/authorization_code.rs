@@ -31,8 +31,7 @@ pub(super) async fn redeem(
         let stored = ctx.store.code(&secret.hash()).await?.ok_or_else(|| code::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;
         match code::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
-            Verdict::Redeem(redemption) => {
-                let Some(resource) = &resource else { return Err(code::refused("the resource is gone")) };
+            Verdict::Redeem(redemption, resource) => {
                 let subject =
                     Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
                 let signed = sign(ctx, &subject, None, stored.nonce.as_deref(), now)?;

@@ -5,7 +5,7 @@ mod authorization_code;
 mod refresh_token;
 
 use doorward_shared::{
-    error::{ErrorCode, OAuthError},
+    error::OAuthError,
     form::Form,
     scope::Scope,
     secret::{RefreshToken, Secret},
@@ -13,31 +13,22 @@ use doorward_shared::{
 };
 
 use self::authenticate::Refused;
-use super::{Context, signing};
-use crate::{
-    domain::{client::Client, token::Subject},
-    ephemeral::TOKEN_FAILURES,
-};
+use super::{Context, random_hex, signing};
+use crate::domain::{client::Client, token::Subject};
 
-/// Answers a token request from this network.
+/// Answers a token request from this network. What is right is always served; whoever fails too often is told to slow down,
+/// so that neighbours in one network cannot shut each other out.
 pub async fn exchange(
     ctx: &Context,
     form: &Form,
     presented: &PresentedClient,
     network: &str,
 ) -> Result<TokenResponse, Refused> {
-    if ctx.ephemeral.count(&TOKEN_FAILURES, network) >= ctx.policy.limits.token_failures {
-        let text = "too many failed token requests; wait a minute";
-        return Err(OAuthError::new(ErrorCode::SlowDown, text).into());
-    }
     let answer = match authenticate::load(ctx, presented).await {
         Ok(client) => dispatch(ctx, form, presented, &client).await.map_err(Refused::to_known_client),
         Err(error) => Err(error.into()),
     };
-    if answer.as_ref().is_err_and(|refused| is_a_guess(refused.error.code())) {
-        ctx.ephemeral.bump(&TOKEN_FAILURES, network);
-    }
-    answer
+    answer.map_err(|refused| authenticate::brake(ctx, refused, network))
 }
 
 async fn dispatch(
@@ -53,11 +44,6 @@ async fn dispatch(
         TokenRequest::AuthorizationCode(asked) => authorization_code::redeem(ctx, &who, asked).await,
         TokenRequest::RefreshToken(asked) => refresh_token::refresh(ctx, &who, asked).await,
     }
-}
-
-/// What somebody who tries out codes, tokens or secrets would be answered.
-const fn is_a_guess(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::InvalidClient | ErrorCode::InvalidGrant | ErrorCode::RefreshReplayed)
 }
 
 /// A token answer, signed and not yet sent.
@@ -79,7 +65,7 @@ fn sign(
 ) -> Result<Signed, OAuthError> {
     use doorward_shared::jose::{access_token, id_token};
     let scope = subject.scope(narrowed_to);
-    let claims = subject.access_token(&scope, new_jti(ctx), &ctx.policy, now);
+    let claims = subject.access_token(&scope, random_hex(ctx.entropy.as_ref()), &ctx.policy, now);
     let access_token = ctx.keys.sign(access_token::TYPE, &claims).map_err(signing)?;
     let id_token = subject
         .id_token(&scope, nonce, &access_token, &ctx.policy, now)
@@ -99,10 +85,4 @@ impl Signed {
             id_token: self.id_token,
         }
     }
-}
-
-fn new_jti(ctx: &Context) -> String {
-    let mut random = [0_u8; 16];
-    ctx.entropy.fill(&mut random);
-    random.iter().fold(String::with_capacity(32), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -33,8 +33,7 @@ pub(super) async fn refresh(
             ctx.store.refresh_token(&secret.hash()).await?.ok_or_else(|| refresh::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;
         match refresh::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
-            Verdict::Rotate(rotation) => {
-                let Some(resource) = &resource else { return Err(refresh::refused("the resource is gone")) };
+            Verdict::Rotate(rotation, resource) => {
                 let subject =
                     Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
                 let signed = sign(ctx, &subject, rotation.narrowed_to(), None, now)?;
@@ -49,7 +48,7 @@ pub(super) async fn refresh(
             }
             Verdict::End(revocation, barred) => {
                 let _ended = ctx.store.end_grant(&revocation).await?;
-                return Err(refresh::refused("barred").because(barred));
+                return Err(refresh::refused(barred));
             }
             Verdict::Refuse(error) => return Err(error),
         }

@@ -18,7 +18,7 @@ use crate::{
 pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpResponse {
     let policy = &site.context.policy;
     let session = cookies::read(&request, &policy.issuer, Which::Session);
-    let found = match signed_in(&site.context, session.as_deref()).await {
+    let found = match signed_in(&site.context, session.as_deref(), site.context.now()).await {
         Ok(Some(found)) => found,
         Ok(None) => return see_other(&path(policy, Name::Login)),
         Err(error) => return store_trouble(&site, &error),

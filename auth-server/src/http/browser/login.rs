@@ -28,7 +28,7 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
     let waiting = query.one("request").ok().flatten();
     let session = cookies::read(&request, &policy.issuer, Which::Session);
     let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
-    let live = match signed_in(&site.context, session.as_deref()).await {
+    let live = match signed_in(&site.context, session.as_deref(), site.context.now()).await {
         Ok(found) => found.is_some(),
         Err(error) => return store_trouble(&site, &error),
     };
@@ -156,7 +156,9 @@ pub(in crate::http) async fn sign_out(
         return forged(&site);
     }
     let session = cookies::read(&request, &policy.issuer, Which::Session);
-    if let Err(error) = crate::flows::login::sign_out(&site.context, session.as_deref()).await {
+    if let Err(error) =
+        crate::flows::login::sign_out(&site.context, session.as_deref(), site.context.now()).await
+    {
         return store_trouble(&site, &error);
     }
     let mut response = pages::done(&site, "Signed out", "You can close this page.");

@@ -80,6 +80,12 @@ pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
             "this sign-in was begun in another browser".to_owned(),
             "Go on in the browser in which it began. If somebody sent you this link, close the page.",
         ),
+        Stopped::Crowded => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "too many sign-ins were begun in this network within the last minutes".to_owned(),
+            "Wait a few minutes and start again from the application.",
+        ),
         Stopped::Tampered(tampered) => {
             (StatusCode::BAD_REQUEST, "invalid_request", tampered.to_string(), start_again)
         }

@@ -11,7 +11,7 @@ use super::{
     rows::{self, json_list, user_columns},
 };
 use crate::{
-    domain::{email::Email, ids::UserId, user::User},
+    domain::{email::Email, grant::EndReason, ids::UserId, user::User},
     store::{Applied, Result, Users},
 };
 
@@ -97,6 +97,16 @@ impl Database {
             where ended_at is null and user_id = (select id from users where email = $2)",
         )
         .bind(now.seconds())
+        .bind(email.as_str())
+        .execute(&mut *tx)
+        .await?;
+        // And grants: a token that was stolen must not come back to life with the account.
+        sqlx::query(
+            "update grants set ended_at = $1, end_reason = $2
+            where ended_at is null and user_id = (select id from users where email = $3)",
+        )
+        .bind(now.seconds())
+        .bind(EndReason::NotAllowed.as_str())
         .bind(email.as_str())
         .execute(&mut *tx)
         .await?;

@@ -26,7 +26,7 @@ pub struct Blobs {
     entropy: Arc<dyn Entropy>,
 }
 
-/// A file that is being written. Dropped before [`Incoming::finish`], it leaves nothing behind.
+/// A file that is being written. Dropped before it is finished, it leaves nothing behind.
 pub struct Incoming {
     file: File,
     path: PathBuf,
