@@ -9,7 +9,7 @@ use doorward::{
 
 use crate::{
     backend::{Backend, at, link, race},
-    world::{session, user},
+    world::{World, session, user},
 };
 
 on_each_backend! {
@@ -17,6 +17,7 @@ on_each_backend! {
     an_address_is_taken_once,
     people_are_listed_by_address,
     disabling_a_person_ends_their_sessions_and_nobody_elses,
+    disabling_a_person_ends_their_grants_and_enabling_revives_none,
     enabling_a_person_does_not_bring_sessions_back,
     of_many_who_register_one_address_one_succeeds,
     a_new_setup_link_replaces_the_old_one,
@@ -93,6 +94,23 @@ async fn disabling_a_person_ends_their_sessions_and_nobody_elses(backend: &Backe
     assert_eq!(store.user(&bob.id).await.unwrap().unwrap().disabled_at, None);
     let stranger = user("nobody@x.test").email;
     assert_eq!(store.set_user_disabled(&stranger, Some(at(3)), at(3)).await.unwrap(), Applied::Lost);
+}
+
+async fn disabling_a_person_ends_their_grants_and_enabling_revives_none(backend: &Backend) {
+    let world = World::new(backend).await;
+    let bob = user("bob@x.test");
+    assert_eq!(world.store.insert_user(&bob).await.unwrap(), Applied::Done);
+    let bobs = World { session: session(&bob, at(0)), user: bob, ..world.clone() };
+    bobs.store.open_session(&bobs.session).await.unwrap();
+    let (grant, token) = world.family().await;
+    let (spared, _) = bobs.family().await;
+    let (rotation, _) = world.rotation(&token).await;
+    for (at, now) in [(Some(at(3)), at(3)), (None, at(9))] {
+        assert_eq!(world.store.set_user_disabled(&world.user.email, at, now).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+    }
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended_at, Some(at(3)));
+    assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended_at, None);
 }
 
 async fn enabling_a_person_does_not_bring_sessions_back(backend: &Backend) {
