@@ -145,7 +145,7 @@ impl Entry {
     pub(super) fn unknown(&self) -> ConfigError {
         let given = self.path.join(".");
         let given = given.strip_prefix(&PREFIX.to_ascii_lowercase()).unwrap_or(&given);
-        let near = KEYS.iter().min_by_key(|key| distance(given, key)).unwrap_or(&KEYS[0]);
+        let near = KEYS.iter().min_by_key(|key| strsim::levenshtein(given, key)).unwrap_or(&KEYS[0]);
         let near = match &self.source {
             Source::File(_) => (*near).to_owned(),
             Source::Environment(_) => format!("{PREFIX}_{}", near.to_ascii_uppercase().replace('.', "__")),
@@ -173,19 +173,4 @@ fn flatten(path: &mut Vec<String>, value: Value, source: &Source, entries: &mut 
         }
         value => entries.push(Entry { path: path.clone(), value, source: source.clone() }),
     }
-}
-
-/// How many letters must change to turn one word into the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
