@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use doorward_shared::secret::Entropy;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use tracing_subscriber::EnvFilter;
 
 use crate::{caller::Caller, config::LogFormat, errors::Refusal, ids::RequestId};
@@ -81,7 +81,7 @@ impl Event {
 pub async fn record(State(entropy): State<Arc<dyn Entropy>>, mut request: Request, next: Next) -> Response {
     let event = Event::new(&*entropy);
     let route = route(&request);
-    let verb = request.method().clone();
+    let verb = verb(request.method());
     request.extensions_mut().insert(event.clone());
     #[expect(clippy::disallowed_methods, reason = "telemetry measures durations")]
     let begun = std::time::Instant::now();
@@ -97,7 +97,7 @@ pub async fn record(State(entropy): State<Arc<dyn Entropy>>, mut request: Reques
             tracing::$level!(
                 request_id = event.request_id(),
                 route,
-                verb = verb.as_str(),
+                verb,
                 status,
                 duration_ms,
                 method = fields.method,
@@ -121,6 +121,22 @@ pub async fn record(State(entropy): State<Arc<dyn Entropy>>, mut request: Reques
     response
 }
 
+/// The method, if it is one that HTTP knows. Any other word is the caller's, of any length, and not for the log.
+fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "other",
+    }
+}
+
 /// The route as it is written in the router: `/downloads/{address}`, never the address itself.
 fn route(request: &Request) -> String {
     match request.extensions().get::<MatchedPath>() {
@@ -142,5 +158,20 @@ pub fn start(format: LogFormat, filter: &str) {
     match format {
         LogFormat::Pretty => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_a_caller_made_up_is_not_logged() {
+        for known in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"] {
+            assert_eq!(verb(&known.parse().unwrap()), known);
+        }
+        for made_up in ["get", "PROPFIND", &"X".repeat(10_000)] {
+            assert_eq!(verb(&made_up.parse().unwrap()), "other");
+        }
     }
 }
