@@ -121,6 +121,12 @@ impl Refusal {
         refusal
     }
 
+    /// Too much is asked at once. Nothing was begun, so the same call may come again.
+    pub fn busy() -> Self {
+        Self::new(Code::RateLimited, "The server is busy; send this again in a moment.")
+            .with_status(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
     /// The arguments do not make sense.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
@@ -190,7 +196,12 @@ impl fmt::Display for Refusal {
 
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
-        Self::fault(error)
+        let mut refusal = match error {
+            sqlx::Error::PoolTimedOut => Self::busy(),
+            _ => return Self::fault(error),
+        };
+        refusal.cause = Some(error.into());
+        refusal
     }
 }
 

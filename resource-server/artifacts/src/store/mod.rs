@@ -38,6 +38,8 @@ pub use sessions::Seal;
 pub use uploads::{Receipt, Reservation, Upload};
 pub use usage::Usage;
 
+/// Who waits longer for a connection is told to come again, before everybody waits.
+const QUEUE: Duration = Duration::from_secs(3);
 /// How long an idempotency key is remembered.
 const REPLAY_WINDOW: Seconds = Seconds::hours(24);
 
@@ -95,9 +97,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(QUEUE);
+        let write = pool(1).connect_with(options.clone()).await?;
         migrator().run(&write).await?;
-        let read = SqlitePoolOptions::new().max_connections(8).connect_with(options.read_only(true)).await?;
+        let read = pool(8).connect_with(options.read_only(true)).await?;
         let store = Self { write, read, blobs, entropy, _lock: lock };
         // Nothing is under way yet, so every file without a row is left over.
         store.remove_orphans(None).await?;
@@ -174,4 +177,26 @@ fn keep_private(directory: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn keep_private(_: &Path) -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_shared::secret::SystemEntropy;
+
+    use super::*;
+    use crate::{errors::Code, scratch::Scratch};
+
+    #[tokio::test]
+    async fn who_finds_all_connections_taken_is_soon_told_to_come_again() {
+        let scratch = Scratch::new();
+        let store = Store::open(scratch.path(), Arc::new(SystemEntropy)).await.unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..8 {
+            taken.push(store.read.acquire().await.unwrap());
+        }
+        let asked = tokio::time::timeout(Duration::from_secs(10), store.usage("acme", "2026-11"));
+        let refusal = asked.await.expect("an answer comes soon").unwrap_err();
+        assert_eq!((refusal.code(), refusal.status().as_u16()), (Code::RateLimited, 503));
+        assert!(refusal.cause().is_some(), "the log says why");
+    }
 }

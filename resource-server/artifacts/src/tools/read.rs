@@ -9,7 +9,7 @@ use super::{
     Call,
     arguments::{ArtifactRef, ListArtifacts, ListSessions, Nothing},
     records::{ArtifactList, ArtifactRecord, DownloadUrl, Identity, SessionList},
-    values::{moment, page},
+    values::{agent, content_type, filename, metadata, moment, page, session},
 };
 use crate::{
     caller::Caller,
@@ -48,13 +48,14 @@ pub(super) async fn whoami_tool(call: Call<'_>, _: Nothing) -> Result<Identity, 
 pub(super) async fn list_artifacts(call: Call<'_>, input: ListArtifacts) -> Result<ArtifactList, Refusal> {
     let page = page(input.limit, input.cursor.as_deref())?;
     let filter = ArtifactFilter {
-        session_id: input.session_id,
-        agent_id: input.agent_id,
-        filename: input.filename,
-        content_type: input.content_type,
+        // What could not be stored cannot be found, and need not be looked for in every row.
+        session_id: session(input.session_id)?,
+        agent_id: agent(input.agent_id)?,
+        filename: input.filename.map(filename).transpose()?,
+        content_type: input.content_type.map(content_type).transpose()?,
         created_after: moment("created_after", input.created_after.as_deref())?,
         created_before: moment("created_before", input.created_before.as_deref())?,
-        metadata: input.metadata,
+        metadata: metadata(input.metadata)?,
     };
     let found = call.context.store.artifacts(&call.caller.owner(), &filter, &page, call.now).await?;
     Ok(ArtifactList::new(found, call.now))

@@ -209,6 +209,10 @@ pub(crate) fn cursor(last: &str) -> String {
 /// Reads a cursor back.
 pub(crate) fn open_cursor(text: &str) -> Result<String, Refusal> {
     let unknown = || Refusal::invalid("cursor: not one that this list gave out");
+    // The longest holds the name of a session: 128 characters.
+    if text.len() > 256 {
+        return Err(unknown());
+    }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| unknown())?;
     String::from_utf8(bytes).map_err(|_| unknown())
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::house::{House, User, content, text, with};
 use doorward_shared::time::Seconds;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Walks all pages, and does something between two of them.
 async fn walk(
@@ -95,9 +95,9 @@ async fn filters_narrow_the_list() {
         (json!({ "metadata": { "job": "1" } }), 2),
         (json!({ "metadata": { "job": "1", "kind": "log" } }), 1),
         (json!({ "metadata": { "job": "2" } }), 0),
-        (json!({ "metadata": { "job') or 1=1 --": "1" } }), 0),
+        (json!({ "metadata": { "job": "') or 1=1 --" } }), 0),
         (json!({ "session_id": "s1", "filename": "a.txt" }), 1),
-        (json!({ "session_id": "' or 1=1 --" }), 0),
+        (json!({ "filename": "' or 1=1 --" }), 0),
         (json!({ "created_after": "2026-11-21T00:30:00Z" }), 2),
         (json!({ "created_before": "2026-11-21T01:30:00+00:00" }), 2),
         (json!({ "created_after": "2026-11-21T00:30:00Z", "created_before": "2026-11-21T01:30:00Z" }), 1),
@@ -110,6 +110,29 @@ async fn filters_narrow_the_list() {
         "invalid_request"
     );
     assert_eq!(alice.refused("list_artifacts", json!({ "filenames": "a" })).await, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_filter_that_no_artifact_could_match_is_refused_unasked() {
+    let house = House::start().await;
+    let alice = house.user("alice");
+    alice.store("a.txt", b"x").await;
+    let long = "x".repeat(1025);
+    let many: Map<_, _> = (0..65).map(|i| (format!("k{i}"), json!(""))).collect();
+    for filter in [
+        json!({ "metadata": many }),
+        json!({ "metadata": { "job": long } }),
+        json!({ "metadata": { "job') or 1=1 --": "1" } }),
+        json!({ "session_id": long }),
+        json!({ "session_id": "' or 1=1 --" }),
+        json!({ "agent_id": long }),
+        json!({ "filename": long }),
+        json!({ "content_type": long }),
+        json!({ "created_after": format!("2026-11-21T00:30:00.{}Z", "0".repeat(1024)) }),
+        json!({ "cursor": long }),
+    ] {
+        assert_eq!(alice.refused("list_artifacts", filter.clone()).await, "invalid_request", "{filter}");
+    }
 }
 
 #[tokio::test]
