@@ -165,7 +165,7 @@ async fn an_address_that_could_be_read_in_two_ways_is_not_registered() {
     stage.close().await;
 }
 
-// RU-16, RU-17, RU-18, RU-19, RU-20, RU-21, RU-22, RU-23
+// RU-16, RU-17, RU-18, RU-19, RU-20, RU-21, RU-22, RU-23, RU-30
 #[tokio::test]
 async fn on_loopback_the_port_may_change_and_nothing_else() {
     let stage = Stage::start(Store::Sqlite).await;
@@ -215,6 +215,19 @@ async fn on_loopback_the_port_may_change_and_nothing_else() {
     let six = stage.client(&["http://[::1]/cb"]).await;
     assert_login(&ask(&six.request().with("redirect_uri", "http://[::1]:9/cb").url()).await);
     assert_strange(&six, &["http://127.0.0.1:9/cb", "http://[0:0:0:0:0:0:0:1]:9/cb"]).await;
+    // The one port that no client has is that of the server itself.
+    let ours = ["http://localhost/login", "http://127.0.0.1/login", "http://[::1]/login"];
+    let here = stage.client(&ours).await;
+    for uri in ours {
+        let moved = |port: u16| uri.replace("/login", &format!(":{port}/login"));
+        assert_login(&ask(&here.request().with("redirect_uri", &moved(stage.port() + 1)).url()).await);
+        assert_strange(&here, &[&moved(stage.port())]).await;
+        assert_json_error(
+            &stage.register(&metadata(&[&moved(stage.port())])).await,
+            400,
+            "invalid_redirect_uri",
+        );
+    }
     // A port that is flexible on loopback is fixed everywhere else.
     let web = stage.client(&["https://app.test:8443/cb"]).await;
     assert_strange(&web, &["https://app.test:8444/cb", PUB1]).await;

@@ -28,7 +28,7 @@ async fn a_flood_of_registrations_is_stopped_and_nothing_else_is() {
     }
     for _ in 0..20 {
         let answer = stage.register(&metadata(&[PUB1])).await;
-        assert_json_error(&answer, 429, "slow_down");
+        assert_json_error(&answer, 429, "too_many_requests");
         assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
     }
     Tokens::read(&client.refresh(&tokens.refresh).await);

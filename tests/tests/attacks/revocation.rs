@@ -137,7 +137,10 @@ async fn userinfo_wants_a_live_access_token_with_openid_in_the_header() {
         assert_eq!(answer.header("cache-control"), "no-store");
     }
     let twice = good().header("authorization", format!("Bearer {}", tokens.access));
-    assert_eq!(Answer::to(twice).await.status, 401, "of two tokens none is picked");
+    let twice = Answer::to(twice).await;
+    assert_json_error(&twice, 400, "invalid_request");
+    let challenge = twice.header("www-authenticate");
+    assert_eq!(challenge_parameter(challenge, "error").as_deref(), Some("invalid_request"), "{challenge}");
 
     let narrowed = client
         .token(&[
