@@ -19,7 +19,7 @@ use doorward_artifacts::{
     context::Context,
     ids::hex,
     plans::{Plan, Plans},
-    store::Store,
+    store::{OpenError, Store},
     telemetry,
 };
 use doorward_shared::{
@@ -98,7 +98,7 @@ impl House {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let clock = Arc::new(FixedClock::at(START));
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let store = Store::open(scratch.path(), entropy.clone()).await.unwrap();
+        let store = opened(scratch.path(), &entropy).await;
         let resource = ResourceUri::parse(&format!("{origin}/mcp")).unwrap();
         let context = Arc::new(Context::new(store, plans, resource, clock.clone(), entropy.clone()));
         let router = app::routes(&context, || true)
@@ -153,6 +153,18 @@ impl House {
     pub(crate) async fn get(&self, url: &str) -> Response {
         self.http.get(url).send().await.unwrap()
     }
+}
+
+/// Opens the store. A process that another test starts holds, for the moment between fork and exec, every file that this
+/// process has open; so a lock that was just given up can still be taken for that moment.
+async fn opened(directory: &Path, entropy: &Arc<dyn Entropy>) -> Store {
+    for _ in 0..200 {
+        match Store::open(directory, entropy.clone()).await {
+            Err(OpenError::InUse(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the directory stays in use");
 }
 
 /// Stands where the kit stands in the program: says who calls.
