@@ -9,10 +9,12 @@ use doorward_shared::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{dates, errors::Refusal, plans::Plans, store::Store, store::Usage};
+use crate::{dates, errors::Refusal, plans::Plans, store::Store, store::Usage, uploads::UnderWay};
 
 /// Uploads that may be under way at one time. Each holds an open file; one more is told to come again.
 const TRANSFERS: usize = 64;
+/// Bytes of messages that may be held at one time, by all callers together.
+pub const MESSAGE_BYTES: usize = 128 * 1024 * 1024;
 
 /// The instruments of this server.
 pub struct Context {
@@ -29,6 +31,10 @@ pub struct Context {
     pub resource: ResourceUri,
     /// Free places for uploads.
     pub transfers: Semaphore,
+    /// Upload addresses in use right now.
+    pub under_way: UnderWay,
+    /// Free bytes for messages.
+    pub messages: Arc<Semaphore>,
 }
 
 impl Context {
@@ -40,7 +46,16 @@ impl Context {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { store, plans, clock, entropy, resource, transfers: Semaphore::new(TRANSFERS) }
+        Self {
+            store,
+            plans,
+            clock,
+            entropy,
+            resource,
+            transfers: Semaphore::new(TRANSFERS),
+            under_way: UnderWay::default(),
+            messages: Arc::new(Semaphore::new(MESSAGE_BYTES)),
+        }
     }
 
     /// An address on this server's own origin. `path` begins with `/`.

@@ -10,6 +10,7 @@
 //! | [`app`], [`config`], [`telemetry`] | the program |
 
 pub mod app;
+mod body;
 pub mod caller;
 pub mod config;
 pub mod context;

@@ -1,7 +1,7 @@
 //! MCP over Streamable HTTP, one JSON answer per request and no sessions. What the transport of `rmcp` leaves open or
 //! answers in another form than MCP clients expect is settled here, before it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -9,27 +9,38 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
 use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    body::Pieces,
     caller::Caller,
     context::Context,
     errors::{Code, Refusal},
     mcp::Server,
     telemetry::Event,
-    uploads::SILENCE,
 };
+
+mod nodes;
 
 /// The largest message. A file of 10 MiB in base64 fits more than twice.
 pub const BODY_BYTES: usize = 32 * 1024 * 1024;
 
+/// The most values in a message. A value of two bytes costs some hundred in memory; no tool takes nearly as many.
+const NODES: usize = 20_000;
+/// How long a message may take to come.
+const WHOLE: Duration = Duration::from_mins(5);
+
 /// The MCP endpoint.
-pub type Endpoint = StreamableHttpService<Server, NeverSessionManager>;
+#[derive(Clone)]
+pub struct Endpoint {
+    service: StreamableHttpService<Server, NeverSessionManager>,
+    messages: Arc<Semaphore>,
+}
 
 /// Makes the MCP endpoint over `context`.
 pub fn endpoint(context: Arc<Context>) -> Endpoint {
@@ -40,7 +51,10 @@ pub fn endpoint(context: Arc<Context>) -> Endpoint {
         // The kit has checked Host and Origin before a request comes here.
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    StreamableHttpService::new(move || Ok(Server::new(context.clone())), Arc::default(), config)
+    let messages = context.messages.clone();
+    let service =
+        StreamableHttpService::new(move || Ok(Server::new(context.clone())), Arc::default(), config);
+    Endpoint { service, messages }
 }
 
 /// Serves one MCP request of a verified caller.
@@ -64,9 +78,10 @@ pub async fn serve(
 }
 
 async fn answer(endpoint: &Endpoint, event: &Event, request: Request) -> Response {
-    match message(request).await {
-        Ok(request) => {
-            let response = endpoint.handle(request).await;
+    match message(&endpoint.messages, request).await {
+        // The bytes stay weighed until the call is done: until then something of them is held.
+        Ok((request, _weight)) => {
+            let response = endpoint.service.handle(request).await;
             // The content type was right, so this status can only mean JSON that is no MCP message.
             if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
                 return json_rpc_error(
@@ -102,7 +117,10 @@ impl From<Refusal> for Unread {
 }
 
 /// The request with its whole body, which is JSON, in the form that the transport expects.
-async fn message(request: Request) -> Result<Request, Unread> {
+async fn message(
+    messages: &Arc<Semaphore>,
+    request: Request,
+) -> Result<(Request, Option<OwnedSemaphorePermit>), Unread> {
     if request.method() != Method::POST {
         let why = "This endpoint takes POST only; there is no stream to GET and no session to DELETE.";
         return Err(Refusal::invalid(why).with_status(StatusCode::METHOD_NOT_ALLOWED).into());
@@ -112,11 +130,16 @@ async fn message(request: Request) -> Result<Request, Unread> {
         let why = "Content-Type: must be application/json";
         return Err(Refusal::invalid(why).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).into());
     }
-    let bytes = read(&parts.headers, body).await?;
-    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|_| Unread::NoJson)?;
+    let (bytes, weight) = read(messages, &parts.headers, body).await?;
+    nodes::count(&bytes, NODES).map_err(|wrong| match wrong {
+        nodes::Wrong::NoJson => Unread::NoJson,
+        nodes::Wrong::TooMany => {
+            Refusal::new(Code::FileTooLarge, format!("A message has at most {NODES} values.")).into()
+        }
+    })?;
     // A plain HTTP tool sends another Accept, or none; there is only one form to answer in.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-    Ok(Request::from_parts(parts, Body::from(bytes)))
+    Ok((Request::from_parts(parts, Body::from(bytes)), weight))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -125,7 +148,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+/// Reads a body and weighs it piece by piece, so that nobody holds room for bytes that have not come.
+async fn read(
+    messages: &Arc<Semaphore>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refusal> {
     let too_large = || {
         Refusal::new(
             Code::FileTooLarge,
@@ -137,18 +165,21 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
     if announced.is_some_and(|length| length > BODY_BYTES as u64) {
         return Err(too_large());
     }
-    let (mut stream, mut bytes) = (body.into_data_stream(), Vec::new());
-    loop {
-        let piece = tokio::time::timeout(SILENCE, stream.next()).await.map_err(|_| {
-            Refusal::invalid("The sender was silent for too long.").with_status(StatusCode::REQUEST_TIMEOUT)
-        })?;
-        let Some(piece) = piece else { return Ok(bytes) };
-        let piece = piece.map_err(|_| Refusal::invalid("The message broke off."))?;
+    let (mut pieces, mut bytes) = (Pieces::of(body, WHOLE), Vec::new());
+    let mut weight: Option<OwnedSemaphorePermit> = None;
+    while let Some(piece) = pieces.next().await? {
         if piece.len() > BODY_BYTES - bytes.len() {
             return Err(too_large());
         }
+        let length = u32::try_from(piece.len()).map_err(|_| too_large())?;
+        let more = messages.clone().try_acquire_many_owned(length).map_err(|_| Refusal::busy())?;
+        match &mut weight {
+            Some(weight) => weight.merge(more),
+            None => weight = Some(more),
+        }
         bytes.extend_from_slice(&piece);
     }
+    Ok((bytes, weight))
 }
 
 fn json_rpc_error(code: i32, message: &str) -> Response {

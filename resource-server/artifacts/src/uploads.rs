@@ -1,19 +1,23 @@
 //! `PUT /uploads/{address}`: takes the bytes of one announced file. The address is the credential; it works once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Extension,
-    body::{Body, BodyDataStream},
+    body::Body,
     extract::{Path, Request, State},
     response::{IntoResponse, Response},
 };
 use doorward_shared::secret::{Secret, SecretHash};
-use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::{
+    body::Pieces,
     context::Context,
     errors::{Code, Refusal},
     ids::UploadToken,
@@ -21,8 +25,34 @@ use crate::{
     telemetry::Event,
 };
 
-/// A sender that is silent for longer is given up; nothing of what it sent is kept.
-pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+/// How long any upload may take, and how many bytes a second a larger one must bring.
+const LEAST_TIME: Duration = Duration::from_mins(15);
+const LEAST_RATE: u64 = 1024 * 1024;
+
+/// The addresses to which bytes are on their way.
+#[derive(Debug, Default)]
+pub struct UnderWay(Mutex<HashSet<String>>);
+
+/// An address that takes no other PUT until this is dropped.
+#[derive(Debug)]
+struct Claim<'a> {
+    under_way: &'a UnderWay,
+    address: String,
+}
+
+impl UnderWay {
+    /// Claims an address, unless another PUT holds it.
+    fn claim(&self, address: String) -> Option<Claim<'_>> {
+        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone());
+        new.then(|| Claim { under_way: self, address })
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.under_way.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.address);
+    }
+}
 
 /// Takes an upload.
 pub async fn put(
@@ -43,6 +73,11 @@ pub async fn put(
 async fn take(context: &Context, address: &str, request: Request) -> Result<(Upload, Received), Refusal> {
     let unknown = || Refusal::new(Code::UploadNotFound, "This upload address is not known.");
     let address = Secret::<UploadToken>::parse(address).ok_or_else(unknown)?.hash();
+    // Claimed before anything is looked up, so that only one PUT at a time can find the address open: others must not
+    // fill the disk with bytes that nobody reserved.
+    let _claim = context.under_way.claim(address.to_text()).ok_or_else(|| {
+        Refusal::invalid("Another PUT to this address is under way.").with_status(StatusCode::CONFLICT)
+    })?;
     let upload = context.store.upload(&address).await?.ok_or_else(unknown)?;
     upload.check(context.clock.now())?;
     let (parts, body) = request.into_parts();
@@ -50,7 +85,7 @@ async fn take(context: &Context, address: &str, request: Request) -> Result<(Upl
     let _place = context.transfers.try_acquire().map_err(|_| {
         Refusal::new(Code::RateLimited, "Too many uploads are under way; send this one again in a moment.")
     })?;
-    let received = read(context, &upload, body.into_data_stream()).await?;
+    let received = read(context, &upload, Pieces::of(body, time_for(upload.size_bytes))).await?;
     keep(context, &address, &upload, received).await
 }
 
@@ -79,16 +114,16 @@ fn check_headers(upload: &Upload, headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// How long the whole of an upload may take: without an end, a few slow senders would hold every place for ever.
+fn time_for(size: i64) -> Duration {
+    LEAST_TIME.max(Duration::from_secs(size.unsigned_abs() / LEAST_RATE))
+}
+
 /// Writes the bytes to a file of their own, and not one more than announced.
-async fn read(context: &Context, upload: &Upload, mut bytes: BodyDataStream) -> Result<Received, Refusal> {
+async fn read(context: &Context, upload: &Upload, mut bytes: Pieces) -> Result<Received, Refusal> {
     let blobs = context.store.blobs();
     let mut incoming = blobs.begin().await?;
-    loop {
-        let piece = tokio::time::timeout(SILENCE, bytes.next()).await.map_err(|_| {
-            Refusal::invalid("The sender was silent for too long.").with_status(StatusCode::REQUEST_TIMEOUT)
-        })?;
-        let Some(piece) = piece else { break };
-        let piece = piece.map_err(|_| Refusal::invalid("The transfer broke off."))?;
+    while let Some(piece) = bytes.next().await? {
         let length = i64::try_from(piece.len()).unwrap_or(i64::MAX);
         if length > upload.size_bytes - incoming.size() {
             return Err(too_long(upload));
@@ -143,4 +178,25 @@ fn answer(upload: &Upload, received: &Received) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (headers, Body::from(body.to_string())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_claimed_once_until_the_claim_is_dropped() {
+        let under_way = UnderWay::default();
+        let claim = under_way.claim("a".to_owned());
+        assert!(claim.is_some() && under_way.claim("a".to_owned()).is_none());
+        assert!(under_way.claim("b".to_owned()).is_some());
+        drop(claim);
+        assert!(under_way.claim("a".to_owned()).is_some());
+    }
+
+    #[test]
+    fn a_large_upload_has_more_time_and_none_has_for_ever() {
+        assert_eq!(time_for(1), LEAST_TIME);
+        assert_eq!(time_for(5 << 30), Duration::from_secs(5 << 10));
+    }
 }

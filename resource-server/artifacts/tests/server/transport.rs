@@ -4,6 +4,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::house::{ALL, House};
+use doorward_artifacts::context::MESSAGE_BYTES;
 
 fn list() -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" })
@@ -108,6 +109,40 @@ async fn a_message_of_more_than_32_mebibytes_is_refused() {
         alice.post().header("content-type", "application/json").body(message).send().await.unwrap();
     assert_eq!(response.status(), 413);
     assert_eq!(body(response).await["code"], json!("file_too_large"));
+}
+
+#[tokio::test]
+async fn a_message_of_very_many_small_values_is_refused() {
+    let house = House::start().await;
+    let alice = house.user("alice");
+    let message = |count: usize| json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": { "x": vec![0; count] } } });
+    let fits = alice.post().json(&message(19_000)).send().await.unwrap();
+    assert_eq!(fits.status(), 200);
+    for nodes in [json!(vec![0; 20_000]), json!(vec![json!([]); 20_000]), json!([[message(20_000)]])] {
+        let response = alice.post().json(&nodes).send().await.unwrap();
+        assert_eq!(response.status(), 413);
+        assert_eq!(body(response).await["code"], json!("file_too_large"));
+    }
+    // Neither the names of members nor what is repeated under one name goes uncounted.
+    let repeated = format!("{{{}\"a\":0}}", "\"a\":0,".repeat(20_000));
+    let sent = alice.post().header("content-type", "application/json").body(repeated).send().await.unwrap();
+    assert_eq!(sent.status(), 413);
+}
+
+#[tokio::test]
+async fn a_message_for_which_there_is_no_room_is_to_come_again() {
+    let house = House::start().await;
+    let alice = house.user("alice");
+    let all = u32::try_from(MESSAGE_BYTES).unwrap();
+    let taken = house.context.messages.clone().try_acquire_many_owned(all).unwrap();
+    let response = alice.post().json(&list()).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    drop(taken);
+    assert_eq!(alice.post().json(&list()).send().await.unwrap().status(), 200);
+    assert_eq!(house.context.messages.available_permits(), MESSAGE_BYTES, "all room is given back");
 }
 
 #[tokio::test]

@@ -50,6 +50,19 @@ async fn put_in_chunks(house: &House, url: &str, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer[9..]).into_owned()
 }
 
+/// A PUT of 1000 bytes that is under way and has sent `beginning` only.
+async fn begin(house: &House, url: &str, beginning: &[u8]) -> TcpStream {
+    let mut sender = TcpStream::connect(house.address()).await.unwrap();
+    let head =
+        format!("PUT {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n", path(house, url));
+    sender.write_all(head.as_bytes()).await.unwrap();
+    sender.write_all(beginning).await.unwrap();
+    while house.incoming().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    sender
+}
+
 fn path<'a>(house: &House, url: &'a str) -> &'a str {
     url.strip_prefix(&house.origin).unwrap()
 }
@@ -93,6 +106,25 @@ async fn of_32_puts_at_once_one_wins() {
 }
 
 #[tokio::test]
+async fn while_one_put_is_under_way_another_is_refused_before_its_bytes_are_kept() {
+    let house = House::start().await;
+    let alice = house.user("alice");
+    let (id, url) = announce(&alice, 1000).await;
+    let bytes = noise(1000);
+    let mut sender = begin(&house, &url, &bytes[..500]).await;
+    for _ in 0..3 {
+        assert_eq!(put(&house, &url, noise(1000)).await.0, 409);
+    }
+    assert_eq!((house.incoming().len(), house.scratch.blobs().len()), (1, 0), "only the first is written");
+    sender.write_all(&bytes[500..]).await.unwrap();
+    let mut answer = [0; 12];
+    sender.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer[9..], b"200");
+    alice.ok("complete_upload", json!({ "artifact_id": id })).await;
+    assert_eq!(alice.download(&id).await, bytes);
+}
+
+#[tokio::test]
 async fn bytes_that_were_not_announced_are_refused_and_the_address_stays_open() {
     let house = House::start().await;
     let alice = house.user("alice");
@@ -129,14 +161,7 @@ async fn a_transfer_that_breaks_off_leaves_nothing_and_can_be_repeated() {
     let house = House::start().await;
     let alice = house.user("alice");
     let (id, url) = announce(&alice, 1000).await;
-    let mut sender = TcpStream::connect(house.address()).await.unwrap();
-    let head =
-        format!("PUT {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n", path(&house, &url));
-    sender.write_all(head.as_bytes()).await.unwrap();
-    sender.write_all(&noise(500)).await.unwrap();
-    while house.incoming().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let sender = begin(&house, &url, &noise(500)).await;
     drop(sender);
     while !house.incoming().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
