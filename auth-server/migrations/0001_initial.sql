@@ -44,7 +44,7 @@ create table clients (
     ceiling text,
     created_at bigint not null,
     disabled_at bigint,
-    software_id text,
+    about text not null,
     check ((auth_method = 'none') = (secret_hash is null))
 );
 create index clients_by_origin on clients (origin, created_at);

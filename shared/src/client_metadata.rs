@@ -3,7 +3,7 @@
 //! Unknown members are ignored (RFC 7591 §2), null counts as absent, a known member of the wrong type is an error. More
 //! grant or response types than this server has are cut down, never refused: real clients list everything they can do.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -22,7 +22,7 @@ const MAX_TEXT: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientMetadata {
     /// Where answers may be sent, at least one.
-    pub redirect_uris: Vec<String>,
+    pub redirect_uris: Vec<RedirectUri>,
     /// How the client proves itself; `none` when the request left it out.
     pub token_endpoint_auth_method: AuthMethod,
     /// What it may ask the token endpoint for, cut down to what this server has.
@@ -32,10 +32,20 @@ pub struct ClientMetadata {
     /// The name it gives itself; nobody has checked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
+    /// What else it says about itself.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// What a client says about itself beside its name. Kept as it was said, for administrators; nothing is fetched, and no
+/// decision depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
     /// Its home page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_uri: Option<String>,
-    /// Its logo; kept for the record, never fetched and never shown.
+    /// Its logo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logo_uri: Option<String>,
     /// Its terms.
@@ -74,13 +84,15 @@ impl ClientMetadata {
             grant_types,
             response_types: vec!["code"],
             client_name: members.text("client_name")?,
-            client_uri: members.https("client_uri")?,
-            logo_uri: members.https("logo_uri")?,
-            tos_uri: members.https("tos_uri")?,
-            policy_uri: members.https("policy_uri")?,
-            software_id: members.text("software_id")?,
-            software_version: members.text("software_version")?,
-            application_type,
+            about: About {
+                client_uri: members.https("client_uri")?,
+                logo_uri: members.https("logo_uri")?,
+                tos_uri: members.https("tos_uri")?,
+                policy_uri: members.https("policy_uri")?,
+                software_id: members.text("software_id")?,
+                software_version: members.text("software_version")?,
+                application_type,
+            },
         })
     }
 }
@@ -138,7 +150,7 @@ impl Members<'_> {
         texts.map(Some).ok_or_else(|| invalid(format!("{name} must be an array of strings")))
     }
 
-    /// Keys are of no use to any method of this server, yet private ones must not be stored anywhere by accident.
+    /// Keys are of no use to any method of this server and are dropped; yet whoever sends a private one should learn of it.
     fn refuse_keys(&self) -> Result<(), OAuthError> {
         if self.get("jwks").is_some() && self.get("jwks_uri").is_some() {
             return Err(invalid("jwks and jwks_uri exclude each other"));
@@ -156,7 +168,7 @@ impl Members<'_> {
     }
 }
 
-fn redirect_uris(listed: Option<Vec<&str>>, app_schemes: &[String]) -> Result<Vec<String>, OAuthError> {
+fn redirect_uris(listed: Option<Vec<&str>>, app_schemes: &[String]) -> Result<Vec<RedirectUri>, OAuthError> {
     let listed = listed.unwrap_or_default();
     if listed.is_empty() {
         return Err(OAuthError::new(
@@ -164,14 +176,14 @@ fn redirect_uris(listed: Option<Vec<&str>>, app_schemes: &[String]) -> Result<Ve
             "redirect_uris must name at least one address",
         ));
     }
-    let mut uris: Vec<String> = Vec::new();
+    let mut uris: Vec<RedirectUri> = Vec::new();
     for text in listed {
         let uri = RedirectUri::register(text, app_schemes).map_err(|e| match e {
             RedirectUriError::TooLong => invalid(e.to_string()),
             _ => OAuthError::new(ErrorCode::InvalidRedirectUri, e.to_string()),
         })?;
-        if !uris.iter().any(|known| known == uri.as_str()) {
-            uris.push(uri.as_str().to_owned());
+        if !uris.contains(&uri) {
+            uris.push(uri);
         }
     }
     if uris.len() > MAX_REDIRECT_URIS {

@@ -28,8 +28,6 @@ pub enum ErrorCode {
     InvalidTarget,
     /// RFC 6749 §4.1.2.1.
     AccessDenied,
-    /// RFC 7009 §2.2.1.
-    UnsupportedTokenType,
     /// OpenID Connect Core §3.1.2.6.
     LoginRequired,
     /// OpenID Connect Core §3.1.2.6.
@@ -70,7 +68,6 @@ impl ErrorCode {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
-            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",

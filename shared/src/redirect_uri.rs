@@ -7,6 +7,7 @@
 
 use std::{fmt, net::Ipv6Addr};
 
+use serde::{Serialize, Serializer};
 use url::{Host, Url};
 
 /// Longest redirect URI that is registered, in bytes.
@@ -89,7 +90,7 @@ impl RedirectUri {
         Ok(Self(text.to_owned()))
     }
 
-    /// Takes a URI that was registered before, out of the store.
+    /// Takes a URI that passed [`RedirectUri::register`] before it was stored.
     pub fn from_registered(text: String) -> Self {
         Self(text)
     }
@@ -108,6 +109,12 @@ impl RedirectUri {
     /// The URI's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Serialize for RedirectUri {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

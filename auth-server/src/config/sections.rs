@@ -311,9 +311,8 @@ fn fixed_client(reader: &mut Reader, app_schemes: &[String]) -> Option<FixedClie
         );
     }
     let name = reader.optional("fixed_client.name")?;
-    let redirect_uris = reader.items("fixed_client.redirect_uris", |uri| {
-        RedirectUri::register(uri, app_schemes).map(|uri| uri.as_str().to_owned())
-    });
+    let redirect_uris =
+        reader.items("fixed_client.redirect_uris", |uri| RedirectUri::register(uri, app_schemes));
     if redirect_uris.is_empty() {
         let remedy = "name at least one redirect URI, or set fixed_client.enabled = false";
         reader.refuse("fixed_client.redirect_uris", remedy);

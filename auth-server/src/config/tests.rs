@@ -38,7 +38,7 @@ fn nothing_written_is_a_whole_and_safe_configuration() {
     assert_eq!(config.policy.registration.app_schemes, ["cursor", "vscode", "vscode-insiders"]);
     let fixed = config.policy.fixed_client.unwrap();
     assert_eq!(fixed.client_id.as_str(), "d685c6a7-5cb9-4612-ba2b-cab12e38d9e0");
-    assert_eq!(fixed.redirect_uris, ["http://localhost:8080/callback"]);
+    assert_eq!(fixed.redirect_uris[0].as_str(), "http://localhost:8080/callback");
     assert!(config.warnings.is_empty());
     assert_eq!(config.effective.len(), SETTINGS.len());
     assert!(config.effective.iter().all(|setting| setting.source == Source::Default));
@@ -231,7 +231,7 @@ fn the_documented_aliases_set_the_fixed_client() {
     assert_eq!(effective(&config, "fixed_client.client_id").1, "variable IDE_OAUTH_CLIENT_ID");
     let fixed = config.policy.fixed_client.unwrap();
     assert_eq!(fixed.client_id.as_str(), "ide-client");
-    assert_eq!(fixed.redirect_uris, ["http://localhost:33418/callback"]);
+    assert_eq!(fixed.redirect_uris[0].as_str(), "http://localhost:33418/callback");
 
     let unset = read("", &[("IDE_OAUTH_CLIENT_ID", ""), ("IDE_OAUTH_CALLBACK_PORT", "0")]).unwrap();
     assert!(unset.effective.iter().all(|setting| setting.source == Source::Default));

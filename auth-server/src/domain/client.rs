@@ -2,6 +2,7 @@
 
 use doorward_shared::{
     client_id::ClientId,
+    client_metadata::About,
     redirect_uri::RedirectUri,
     secret::{ClientSecret, SecretHash},
     time::Timestamp,
@@ -30,8 +31,8 @@ pub struct Client {
     pub created_at: Timestamp,
     /// When an administrator disabled it.
     pub disabled_at: Option<Timestamp>,
-    /// Which software this is, as it says itself.
-    pub software_id: Option<String>,
+    /// What else it says about itself.
+    pub about: About,
 }
 
 /// How a client came to be known.

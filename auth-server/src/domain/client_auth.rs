@@ -79,7 +79,8 @@ pub fn authenticate<'a>(
 #[cfg(test)]
 mod tests {
     use doorward_shared::{
-        client_id::ClientId, secret::SystemEntropy, time::Timestamp, token::PresentedProof as Proof,
+        client_id::ClientId, client_metadata::About, secret::SystemEntropy, time::Timestamp,
+        token::PresentedProof as Proof,
     };
 
     use super::*;
@@ -96,7 +97,7 @@ mod tests {
             ceiling: None,
             created_at: Timestamp::from_seconds(0),
             disabled_at: None,
-            software_id: None,
+            about: About::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use doorward_shared::{
     client_id::ClientId,
+    client_metadata::About,
     issuer::Issuer,
     permission::PermissionModel,
     pkce::CodeChallenge,
@@ -87,7 +88,7 @@ pub(super) fn client() -> Client {
         ceiling: None,
         created_at: NOW,
         disabled_at: None,
-        software_id: None,
+        about: About::default(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What Doorward decides: pure functions on plain data. No I/O, no clock, no randomness; `now` is a parameter.
+//! What Doorward decides: pure functions on plain data. No I/O and no clock: `now` is a parameter, and so is the source
+//! of random bits where a new identifier is made.
 
 pub mod authorize;
 pub mod client;

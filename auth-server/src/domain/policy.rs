@@ -1,6 +1,6 @@
 //! What the operator chose, validated: plain data for every decision.
 
-use doorward_shared::{client_id::ClientId, issuer::Issuer, time::Seconds};
+use doorward_shared::{client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, time::Seconds};
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -93,5 +93,5 @@ pub struct FixedClient {
     /// Its name on the consent page.
     pub name: String,
     /// Where it gets its answers.
-    pub redirect_uris: Vec<String>,
+    pub redirect_uris: Vec<RedirectUri>,
 }

@@ -5,7 +5,6 @@ use doorward_shared::{
     client_metadata::ClientMetadata,
     error::{ErrorCode, OAuthError},
     issuer::Issuer,
-    redirect_uri::RedirectUri,
     secret::{ClientSecret, SecretHash},
     time::Timestamp,
     token::AuthMethod,
@@ -25,7 +24,7 @@ pub fn admit(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
-    if metadata.redirect_uris.iter().any(|uri| points_to(&policy.issuer, uri)) {
+    if metadata.redirect_uris.iter().any(|uri| points_to(&policy.issuer, uri.as_str())) {
         return Err(OAuthError::new(
             ErrorCode::InvalidRedirectUri,
             "a redirect URI cannot point to the authorization server itself",
@@ -44,13 +43,13 @@ pub fn admit(
         id,
         name: metadata.client_name.clone(),
         origin: Origin::Dynamic,
-        redirect_uris: metadata.redirect_uris.iter().cloned().map(RedirectUri::from_registered).collect(),
+        redirect_uris: metadata.redirect_uris.clone(),
         grant_types: metadata.grant_types.clone(),
         credentials,
         ceiling: None,
         created_at: now,
         disabled_at: None,
-        software_id: metadata.software_id.clone(),
+        about: metadata.about.clone(),
     })
 }
 

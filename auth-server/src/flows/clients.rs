@@ -1,6 +1,6 @@
 //! A client identifier becomes a client, wherever it lives.
 
-use doorward_shared::{client_id::ClientId, redirect_uri::RedirectUri, token::GrantType};
+use doorward_shared::{client_id::ClientId, client_metadata::About, token::GrantType};
 
 use super::Context;
 use crate::{
@@ -20,13 +20,13 @@ pub async fn seed_fixed(ctx: &Context) -> Result<()> {
         id: fixed.client_id.clone(),
         name: Some(fixed.name.clone()),
         origin: Origin::Administrator,
-        redirect_uris: fixed.redirect_uris.iter().cloned().map(RedirectUri::from_registered).collect(),
+        redirect_uris: fixed.redirect_uris.clone(),
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
         ceiling: None,
         created_at: ctx.now(),
         disabled_at: None,
-        software_id: None,
+        about: About::default(),
     };
     ctx.store.put_configured_client(&client).await
 }

@@ -6,7 +6,9 @@ use doorward::{
     domain::client::{Client, ConfidentialMethod, Credentials, Origin},
     store::Applied,
 };
-use doorward_shared::{client_id::ClientId, redirect_uri::RedirectUri, token::GrantType};
+use doorward_shared::{
+    client_id::ClientId, client_metadata::About, redirect_uri::RedirectUri, token::GrantType,
+};
 
 use crate::{
     backend::{Backend, at, race, secret},
@@ -48,7 +50,7 @@ async fn what_is_stored_of_a_client_comes_back_as_it_was(backend: &Backend) {
     };
     let bare = Client {
         name: None,
-        software_id: None,
+        about: About::default(),
         redirect_uris: vec![],
         grant_types: vec![],
         ..client("bare")

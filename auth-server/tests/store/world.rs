@@ -24,6 +24,7 @@ use doorward::{
 };
 use doorward_shared::{
     client_id::ClientId,
+    client_metadata::About,
     issuer::Issuer,
     permission::PermissionModel,
     redirect_uri::RedirectUri,
@@ -112,7 +113,7 @@ pub(crate) fn client(id: &str) -> Client {
         ceiling: None,
         created_at: at(0),
         disabled_at: None,
-        software_id: Some("4NRB1-0XZABZI9E6-5SM3R".to_owned()),
+        about: About { software_id: Some("4NRB1-0XZABZI9E6-5SM3R".to_owned()), ..About::default() },
     }
 }
 

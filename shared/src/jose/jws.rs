@@ -317,16 +317,6 @@ impl VerifyingKeys {
     pub fn get(&self, kid: &str) -> Option<&VerifyingKey> {
         self.0.get(kid)
     }
-
-    /// True when no key is left.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The names of the keys.
-    pub fn kids(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
 }
 
 impl From<&JwkSet> for VerifyingKeys {

@@ -2,6 +2,7 @@
 
 use doorward_shared::{
     client_id::{ClientId, ClientIdSyntax},
+    client_metadata::About,
     client_metadata::MAX_REDIRECT_URIS,
     redirect_uri::{RedirectUri, RedirectUriError},
     secret::{ClientSecret, Secret},
@@ -115,7 +116,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         ceiling: new.ceiling.clone(),
         created_at: now,
         disabled_at: None,
-        software_id: None,
+        about: About::default(),
     };
     match desk.store.insert_client(&client).await? {
         Applied::Done => Ok(MadeClient { client, secret }),

@@ -6,7 +6,7 @@ use sqlx::query::Query;
 
 use super::{
     Database, Db, applied, retry,
-    rows::{self, client_columns, json_list, origin_word},
+    rows::{self, client_columns, json_about, json_list, origin_word},
 };
 use crate::{
     domain::{
@@ -19,7 +19,7 @@ use crate::{
 macro_rules! insert {
     () => {
         "insert into clients (id, name, origin, redirect_uris, grant_types, auth_method, secret_hash, ceiling, created_at,
-        disabled_at, software_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        disabled_at, about) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     };
 }
 
@@ -38,7 +38,7 @@ impl Clients for Database {
             " on conflict (id) do update set name = excluded.name, origin = excluded.origin,
             redirect_uris = excluded.redirect_uris, grant_types = excluded.grant_types,
             auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, ceiling = excluded.ceiling,
-            software_id = excluded.software_id"
+            about = excluded.about"
         ));
         bind(put, client).execute(&self.writer).await?;
         Ok(())
@@ -113,5 +113,5 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(client.ceiling.as_deref())
         .bind(client.created_at.seconds())
         .bind(client.disabled_at.map(Timestamp::seconds))
-        .bind(client.software_id.as_deref())
+        .bind(json_about(&client.about))
 }

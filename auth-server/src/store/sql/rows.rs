@@ -3,6 +3,7 @@
 
 use doorward_shared::{
     client_id::ClientId,
+    client_metadata::About,
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
     resource::ResourceUri,
@@ -55,7 +56,7 @@ macro_rules! client_columns {
         clients.redirect_uris as "clients.redirect_uris", clients.grant_types as "clients.grant_types",
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
         clients.ceiling as "clients.ceiling", clients.created_at as "clients.created_at",
-        clients.disabled_at as "clients.disabled_at", clients.software_id as "clients.software_id""#
+        clients.disabled_at as "clients.disabled_at", clients.about as "clients.about""#
     };
 }
 
@@ -154,7 +155,7 @@ pub(super) fn client(row: &Row) -> Result<Client> {
         ceiling: cell(row, "clients.ceiling")?,
         created_at: time(row, "clients.created_at")?,
         disabled_at: maybe_time(row, "clients.disabled_at")?,
-        software_id: cell(row, "clients.software_id")?,
+        about: read(row, "clients.about", |text| serde_json::from_str(text).ok())?,
     })
 }
 
@@ -235,6 +236,12 @@ pub(super) fn signing_key(row: &Row) -> Result<StoredSigningKey> {
 /// The form in which a set is stored: a JSON array of texts.
 pub(super) fn json_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
     items.collect::<serde_json::Value>().to_string()
+}
+
+/// The form in which a client's words about itself are stored.
+pub(super) fn json_about(about: &About) -> String {
+    // Texts always serialise.
+    serde_json::to_string(about).unwrap_or_else(|_| "{}".to_owned())
 }
 
 /// The form in which a scope is stored.
