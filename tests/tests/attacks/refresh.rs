@@ -238,7 +238,7 @@ async fn what_an_administrator_takes_away_is_gone_at_the_next_refresh_and_stays_
 #[tokio::test]
 async fn rotation_never_moves_the_end_of_a_family() {
     let plan = Plan::on(Store::Sqlite).without_artifacts();
-    let stage = Stage::build(plan.with("REFRESH__IDLE", "3s").with("REFRESH__ABSOLUTE", "6s")).await;
+    let stage = Stage::build(plan.with("REFRESH__IDLE", "6s").with("REFRESH__ABSOLUTE", "6s")).await;
     let client = stage.client(&[PUB1]).await;
     let visitor = Visitor::new();
     let begun = tokio::time::Instant::now();

@@ -223,7 +223,7 @@ async fn what_a_client_says_beyond_the_rules_is_dropped_and_not_said_back() {
         ("client_id_issued_at", json!(1)),
         ("registration_access_token", json!("x")),
         ("software_statement", json!(unsigned)),
-        ("client_name", json!("https://claude.ai/oauth/metadata")),
+        ("client_name", json!("https://known.test/oauth/metadata")),
     ] {
         body[name] = value;
     }

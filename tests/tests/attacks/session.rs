@@ -277,13 +277,13 @@ async fn no_page_can_be_framed_read_by_another_site_or_made_to_run_a_script() {
 #[tokio::test]
 async fn a_session_ends_on_the_server_and_the_browser_is_told_to_forget_it() {
     let plan = Plan::on(Store::Sqlite).without_artifacts();
-    let stage = Stage::build(plan.with("SESSION__IDLE", "2s").with("SESSION__ABSOLUTE", "4s")).await;
+    let stage = Stage::build(plan.with("SESSION__IDLE", "4s").with("SESSION__ABSOLUTE", "6s")).await;
     let client = stage.client(&[PUB1]).await;
     let mut browser = Browser::default();
     browser.reach_consent(&client.request().url(), stage.house.alice()).await;
     let session = browser.cookies[SESSION].clone();
     assert_eq!(browser.page(&stage.at("/")).await.kind, "home");
-    tokio::time::sleep(Duration::from_millis(3100)).await;
+    tokio::time::sleep(Duration::from_millis(5100)).await;
     let page = browser.page(&client.request().url()).await;
     assert_eq!(page.kind, "login");
     assert!(!browser.cookies.contains_key(SESSION), "{:#?}", page.answer);
