@@ -26,6 +26,7 @@ use crate::{
     credentials::{self, CredentialsError},
     downloads,
     errors::Refusal,
+    serve::{Door, serve},
     store::{OpenError, Store},
     telemetry::{self, Event},
     transport, uploads,
@@ -106,15 +107,14 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(());
         let mut servers = JoinSet::new();
+        let door = Door::default();
         for listener in self.listeners {
             let mut stopped = stopped.clone();
             let signal = async move {
                 // The sender is dropped to say it.
                 while stopped.changed().await.is_ok() {}
             };
-            servers.spawn(
-                axum::serve(listener, self.router.clone()).with_graceful_shutdown(signal).into_future(),
-            );
+            servers.spawn(serve(listener, self.router.clone(), door.clone(), signal));
         }
         let housekeeping = tokio::spawn(keep_house(self.context.clone()));
         tokio::select! {

@@ -56,7 +56,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_never_ends_is_ended() {
-        let mut pieces = Pieces::with(drip(), Duration::from_secs(60), Duration::from_millis(200));
+        let mut pieces = Pieces::with(drip(), Duration::from_mins(1), Duration::from_millis(200));
         let reading = async {
             loop {
                 if let Err(refusal) = pieces.next().await {
@@ -74,7 +74,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_sender_is_given_up() {
         let silent = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let mut pieces = Pieces::with(silent, Duration::from_millis(50), Duration::from_secs(60));
+        let mut pieces = Pieces::with(silent, Duration::from_millis(50), Duration::from_mins(1));
         assert_eq!(pieces.next().await.unwrap_err().message(), "The sender was silent for too long.");
     }
 }

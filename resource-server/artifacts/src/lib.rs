@@ -22,6 +22,7 @@ pub mod ids;
 pub mod mcp;
 pub mod plans;
 pub mod resources;
+pub mod serve;
 pub mod store;
 pub mod telemetry;
 pub mod tools;
