@@ -18,6 +18,9 @@ use crate::{
     plans::Plan,
 };
 
+/// A page ends early when the notes in it pass this.
+const LIST_BYTES: usize = 256 * 1024;
+
 /// What became of a call that stores.
 #[derive(Debug)]
 pub enum Stored {
@@ -165,7 +168,7 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         let artifacts = rows.iter().map(artifact).collect::<Result<_, _>>()?;
-        Ok(Page::of(artifacts, page.limit))
+        Ok(Page::of(artifacts, page.limit).within(LIST_BYTES, noted))
     }
 
     /// Deletes an artifact: its bytes go, its row stays and says when. Answers the artifact, and whether it had been
@@ -189,6 +192,12 @@ impl Store {
         }
         Ok((after, false))
     }
+}
+
+/// How much was noted about an artifact.
+fn noted(artifact: &Artifact) -> usize {
+    artifact.filename.len()
+        + artifact.metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
 }
 
 /// Marks an artifact as deleted, gives its bytes back to the plan, and answers the files that nothing names any more.
@@ -220,11 +229,13 @@ pub(super) async fn bury(
     if let Some(row) = released {
         usage::release(tx, &owner.organization, row.try_get("size_bytes")?).await?;
     }
-    sqlx::query("update artifacts set deleted_at = $1, blob_id = null where artifact_id = $2")
-        .bind(now.seconds())
-        .bind(id.as_str())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "update artifacts set deleted_at = $1, blob_id = null, metadata = '{}' where artifact_id = $2",
+    )
+    .bind(now.seconds())
+    .bind(id.as_str())
+    .execute(&mut **tx)
+    .await?;
     sqlx::query("update uploads set blob_id = null where artifact_id = $1")
         .bind(id.as_str())
         .execute(&mut **tx)

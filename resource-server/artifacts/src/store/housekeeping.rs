@@ -52,7 +52,7 @@ impl Store {
         .await?;
         let mut freed = Vec::new();
         for row in &rows {
-            sqlx::query("update artifacts set released_at = $1, blob_id = null where artifact_id = $2")
+            sqlx::query("update artifacts set released_at = $1, blob_id = null, metadata = '{}' where artifact_id = $2")
                 .bind(now.seconds())
                 .bind(row.try_get::<String, _>("artifact_id")?)
                 .execute(&mut *tx)

@@ -230,6 +230,19 @@ impl<T> Page<T> {
         rows.truncate(limit);
         Self { items: rows, more }
     }
+
+    /// The page, ended before the item that passes `most`; the first item stays in any case.
+    pub(super) fn within(mut self, most: usize, weigh: impl Fn(&T) -> usize) -> Self {
+        let mut sum = 0;
+        let fits = self.items.iter().take_while(|item| {
+            sum += weigh(item);
+            sum <= most
+        });
+        let fits = fits.count().max(1);
+        self.more |= fits < self.items.len();
+        self.items.truncate(fits);
+        self
+    }
 }
 
 /// The columns of [`artifact`], as a literal, so that every statement stays a constant.
@@ -288,4 +301,23 @@ pub(super) fn optional<T>(
 
 fn nonsense(column: &'static str, why: impl Into<BoxDynError>) -> sqlx::Error {
     sqlx::Error::ColumnDecode { index: column.to_owned(), source: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_before_it_grows_too_large_and_is_never_empty() {
+        let page = |most| Page::of(vec![3_usize, 3, 3, 3], 3).within(most, |item| *item);
+        assert_eq!((page(9).items.len(), page(9).more), (3, true));
+        assert_eq!((page(8).items.len(), page(8).more), (2, true));
+        assert_eq!((page(1).items.len(), page(1).more), (1, true));
+        let last = Page::of(vec![3_usize, 3], 3);
+        assert_eq!(
+            (last.clone().within(6, |item| *item).more, last.within(5, |item| *item).more),
+            (false, true)
+        );
+        assert!(!Page::of(Vec::<usize>::new(), 3).within(1, |item| *item).more);
+    }
 }

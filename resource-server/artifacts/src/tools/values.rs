@@ -20,6 +20,8 @@ use crate::{
 
 /// The largest file that fits into one call.
 const INLINE_BYTES: usize = 10 * 1024 * 1024;
+/// The most that may be noted about one artifact, keys and values together.
+const METADATA_BYTES: usize = 16 * 1024;
 /// Nothing is announced to live longer; beyond it, "never" is meant.
 const LONGEST_LIFE: Seconds = Seconds::days(3660);
 
@@ -130,6 +132,9 @@ pub(super) fn metadata(entries: BTreeMap<String, String>) -> Result<BTreeMap<Str
         if value.chars().count() > 1024 {
             return Err(Refusal::invalid("metadata: a value has at most 1024 characters"));
         }
+    }
+    if entries.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > METADATA_BYTES {
+        return Err(Refusal::invalid("metadata: at most 16 KiB, keys and values together"));
     }
     Ok(entries)
 }
@@ -281,6 +286,12 @@ mod tests {
         for (key, value) in [("", "x"), ("1a", "x"), ("a b", "x"), ("a.b", "x"), ("a", &"x".repeat(1025))] {
             assert!(one(key, value).is_err(), "{key:?}");
         }
+        let full = |length| {
+            let value = |i| "x".repeat(if i < 15 { 1022 } else { length });
+            metadata((0..16).map(|i| (format!("k{i:x}"), value(i))).collect())
+        };
+        assert!(full(1022).is_ok(), "16 KiB in all");
+        assert!(full(1023).is_err(), "a byte more");
         assert!(metadata((0..65).map(|i| (format!("k{i}"), String::new())).collect()).is_err());
     }
 
