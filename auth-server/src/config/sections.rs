@@ -38,6 +38,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let limits = Limits {
         token_failures: reader.count("limits.token_failures"),
         sign_in_failures: reader.count("limits.sign_in_failures"),
+        pending_requests: reader.count("limits.pending_requests"),
     };
     let fixed_client = fixed_client(reader, &registration.app_schemes);
     let log = log(reader);

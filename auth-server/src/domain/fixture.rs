@@ -58,7 +58,7 @@ pub(super) fn policy() -> Policy {
             overall: 2000,
             unused_ttl: Seconds::hours(24),
         },
-        limits: Limits { token_failures: 500, sign_in_failures: 100 },
+        limits: Limits { token_failures: 500, sign_in_failures: 100, pending_requests: 2000 },
         fixed_client: None,
     }
 }

@@ -83,6 +83,8 @@ pub struct Limits {
     pub token_failures: u32,
     /// Failed sign-ins a minute from one network, over all accounts.
     pub sign_in_failures: u32,
+    /// Sign-ins that one network may begin within the time that one waits.
+    pub pending_requests: u32,
 }
 
 /// The public client that exists from the start, for clients that cannot register themselves.

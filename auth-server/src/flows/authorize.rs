@@ -78,9 +78,6 @@ pub enum Stopped {
     Store(#[from] StoreError),
 }
 
-/// Most requests that one network may begin within the time that one waits.
-const PENDING_PER_NETWORK: u32 = 2000;
-
 /// Begins with a request from a client.
 pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &str) -> Result<Next, Stopped> {
     let now = ctx.now();
@@ -93,7 +90,8 @@ pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &s
     };
     let next = advance(ctx, id, &pending, visitor, None, now).await?;
     if let Next::Login(id, _) | Next::Consent(id, _) = &next {
-        if ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, network, now) > PENDING_PER_NETWORK {
+        if ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, network, now) > ctx.policy.limits.pending_requests
+        {
             return Err(Stopped::Crowded);
         }
         park(ctx, id, &pending);

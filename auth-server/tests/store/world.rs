@@ -80,7 +80,7 @@ pub(crate) fn policy() -> Policy {
             overall: 100,
             unused_ttl: Seconds::days(7),
         },
-        limits: Limits { token_failures: 10, sign_in_failures: 10 },
+        limits: Limits { token_failures: 10, sign_in_failures: 10, pending_requests: 10 },
         fixed_client: None,
     }
 }
