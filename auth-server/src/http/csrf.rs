@@ -17,9 +17,33 @@ use crate::keys::Tags;
 /// The name of the hidden field.
 pub(super) const FIELD: &str = "csrf";
 
+/// What a form is for. Its tag is good for nothing else.
+pub(super) enum Purpose<'a> {
+    /// Making the first administrator.
+    Setup,
+    /// Signing in, to go on with this request.
+    SignIn(&'a str),
+    /// Answering this request, in this session: what was shown to one person cannot be answered by the next.
+    Consent(&'a str, Option<&'a str>),
+    /// Signing out.
+    SignOut,
+}
+
+impl<'a> Purpose<'a> {
+    fn parts(&self, browser: &'a Secret<BrowserCookie>) -> [&'a str; 4] {
+        let [name, request, session] = match *self {
+            Self::Setup => ["setup", "", ""],
+            Self::SignIn(request) => ["login", request, ""],
+            Self::Consent(request, session) => ["consent", request, session.unwrap_or_default()],
+            Self::SignOut => ["logout", "", ""],
+        };
+        [browser.expose(), name, request, session]
+    }
+}
+
 /// The tag for a form of this purpose.
-pub(super) fn tag(forms: &Tags, browser: &Secret<BrowserCookie>, purpose: &[&str]) -> String {
-    forms.tag(&[&[browser.expose()], purpose].concat())
+pub(super) fn tag(forms: &Tags, browser: &Secret<BrowserCookie>, purpose: &Purpose<'_>) -> String {
+    forms.tag(&purpose.parts(browser))
 }
 
 /// True when the form comes from a page that was shown to this browser for this purpose.
@@ -28,12 +52,11 @@ pub(super) fn holds(
     request: &HttpRequest,
     issuer: &Issuer,
     browser: &Secret<BrowserCookie>,
-    purpose: &[&str],
+    purpose: &Purpose<'_>,
     form: &Form,
 ) -> bool {
     let tagged = form.one(FIELD).ok().flatten();
-    tagged.is_some_and(|tag| forms.check(&[&[browser.expose()], purpose].concat(), tag))
-        && same_origin(request, issuer)
+    tagged.is_some_and(|tag| forms.check(&purpose.parts(browser), tag)) && same_origin(request, issuer)
 }
 
 fn same_origin(request: &HttpRequest, issuer: &Issuer) -> bool {

@@ -3,14 +3,14 @@
 use actix_web::{HttpRequest, HttpResponse};
 use doorward_shared::form::Form;
 
-use super::{forged, render_next, render_stop, unreadable};
+use super::{Posted, field, render_next, render_stop};
 use crate::{
     domain::consent::{Answer, Decision},
     flows::authorize::{Next, Visitor, answer, resume},
     http::{
         Data, Site,
         cookies::{self, Which},
-        csrf,
+        csrf::{self, Purpose},
         extract::PageForm,
         pages,
     },
@@ -31,36 +31,25 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 }
 
 /// Takes the answer.
-pub(in crate::http) async fn post(
-    site: Data,
-    request: HttpRequest,
-    PageForm(form): PageForm,
-) -> HttpResponse {
-    let form = match form {
-        Ok(form) => form,
-        Err(error) => return unreadable(&site, &error),
+pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageForm) -> HttpResponse {
+    let posted = Posted::read(&site, &request, form, |form, session| {
+        Purpose::Consent(field(form, "request"), session)
+    });
+    let posted = match posted {
+        Ok(posted) => posted,
+        Err(page) => return *page,
     };
-    let policy = &site.context.policy;
-    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
-    let session = cookies::read(&request, &policy.issuer, Which::Session);
-    let field = |name| form.one(name).ok().flatten().unwrap_or_default();
-    let id = field("request");
-    let purpose = purpose(id, session.as_deref());
-    if !csrf::holds(&site.forms, &request, &policy.issuer, &browser.secret, &purpose, &form) {
-        return forged(&site);
-    }
-    let decision = match field("decision") {
+    let decision = match posted.field("decision") {
         "authorize" => Decision::Authorize {
-            tiers: form.all("tier").map(String::from).collect(),
-            expires: form.one("expires").ok().flatten().map(String::from),
+            tiers: posted.form.all("tier").map(String::from).collect(),
+            expires: posted.form.one("expires").ok().flatten().map(String::from),
         },
         // Whatever is not a plain yes is a no.
         _ => Decision::Deny,
     };
-    let visitor = Visitor { browser: &browser.secret, session: session.as_deref() };
-    let given = Answer { digest: field("shown").to_owned(), decision };
-    match answer(&site.context, id, visitor, given).await {
-        Ok(next) => render(&site, visitor, next),
+    let given = Answer { digest: posted.field("shown").to_owned(), decision };
+    match answer(&site.context, posted.field("request"), posted.visitor(), given).await {
+        Ok(next) => render(&site, posted.visitor(), next),
         Err(stopped) => render_stop(&site, &stopped),
     }
 }
@@ -68,16 +57,11 @@ pub(in crate::http) async fn post(
 fn render(site: &Site, visitor: Visitor<'_>, next: Next) -> HttpResponse {
     match next {
         Next::Consent(id, asked) => {
-            let tag = csrf::tag(&site.forms, visitor.browser, &purpose(id.as_str(), visitor.session));
-            let sign_out = csrf::tag(&site.forms, visitor.browser, &["logout"]);
+            let tag =
+                csrf::tag(&site.forms, visitor.browser, &Purpose::Consent(id.as_str(), visitor.session));
+            let sign_out = csrf::tag(&site.forms, visitor.browser, &Purpose::SignOut);
             pages::consent(site, &id, &asked, &tag, sign_out)
         }
         next => render_next(site, next),
     }
-}
-
-/// What the form's tag is bound to: this request and this session, so that what was shown to one person cannot be answered
-/// by the next.
-fn purpose<'a>(id: &'a str, session: Option<&'a str>) -> [&'a str; 3] {
-    ["consent", id, session.unwrap_or_default()]
 }

@@ -8,7 +8,7 @@ use crate::{
     http::{
         Data,
         cookies::{self, Which},
-        csrf,
+        csrf::{self, Purpose},
         endpoints::{Name, path},
         pages,
     },
@@ -28,7 +28,7 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
         Err(error) => return store_trouble(&site, &error),
     };
     let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
-    let tag = csrf::tag(&site.forms, &browser.secret, &["logout"]);
+    let tag = csrf::tag(&site.forms, &browser.secret, &Purpose::SignOut);
     let mut response = pages::home(&site, &found.user, &resources, &tag);
     if let Some(cookie) = &browser.fresh {
         let _added = response.add_cookie(cookie);

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use doorward_shared::form::Form;
 
-use super::{forged, render_next, render_stop, see_other, store_trouble, unreadable};
+use super::{Posted, field, render_next, render_stop, see_other, store_trouble};
 use crate::{
     flows::{
         authorize::{self, Next, Visitor},
@@ -12,14 +12,12 @@ use crate::{
     http::{
         Data, Site,
         cookies::{self, Browser, Which},
-        csrf,
+        csrf::{self, Purpose},
         endpoints::{Name, path},
         extract::PageForm,
         pages::{self, LoginPage},
     },
 };
-
-const PURPOSE: &str = "login";
 
 /// Shows the form.
 pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpResponse {
@@ -63,41 +61,32 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 }
 
 /// Checks the answer.
-pub(in crate::http) async fn post(
-    site: Data,
-    request: HttpRequest,
-    PageForm(form): PageForm,
-) -> HttpResponse {
-    let form = match form {
-        Ok(form) => form,
-        Err(error) => return unreadable(&site, &error),
+pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageForm) -> HttpResponse {
+    let posted = match Posted::read(&site, &request, form, |form, _| Purpose::SignIn(field(form, "request")))
+    {
+        Ok(posted) => posted,
+        Err(page) => return *page,
     };
     let policy = &site.context.policy;
-    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
-    let field = |name| form.one(name).ok().flatten().unwrap_or_default();
-    let waiting = field("request");
-    if !csrf::holds(&site.forms, &request, &policy.issuer, &browser.secret, &[PURPOSE, waiting], &form) {
-        return forged(&site);
-    }
+    let waiting = posted.field("request");
     let device = cookies::read(&request, &policy.issuer, Which::Device);
-    let session = cookies::read(&request, &policy.issuer, Which::Session);
     let network = site.proxies.network_of(&request);
     let attempt = Attempt {
-        email: field("email"),
-        password: Password(field("password")),
+        email: posted.field("email"),
+        password: Password(posted.field("password")),
         network: &network,
         device: device.as_deref(),
-        session: session.as_deref(),
+        session: posted.session.as_deref(),
     };
     let opened = match sign_in(&site.context, &attempt).await {
         Ok(opened) => opened,
         Err(NotSignedIn::Store(error)) => return store_trouble(&site, &error),
-        Err(refused) => return show_again(&site, &browser, waiting, field("email"), &refused),
+        Err(refused) => return show_again(&site, &posted, &refused),
     };
     let mut response = if waiting.is_empty() {
         see_other(&path(policy, Name::Home))
     } else {
-        match authorize::note_sign_in(&site.context, waiting, &browser.secret, &opened.cookie.hash()) {
+        match authorize::note_sign_in(&site.context, waiting, &posted.browser.secret, &opened.cookie.hash()) {
             Ok(id) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
             Err(stopped) => render_stop(&site, &stopped),
         }
@@ -107,13 +96,7 @@ pub(in crate::http) async fn post(
     response
 }
 
-fn show_again(
-    site: &Site,
-    browser: &Browser,
-    waiting: &str,
-    email: &str,
-    refused: &NotSignedIn,
-) -> HttpResponse {
+fn show_again(site: &Site, posted: &Posted, refused: &NotSignedIn) -> HttpResponse {
     let (status, problem) = match refused {
         NotSignedIn::Wait(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
@@ -127,12 +110,13 @@ fn show_again(
             (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong. Try again.".to_owned())
         }
     };
-    let page = LoginPage { request: waiting, email, wanted_by: None, problem: Some(&problem) };
-    show(site, browser, &page, status)
+    let (request, email) = (posted.field("request"), posted.field("email"));
+    let page = LoginPage { request, email, wanted_by: None, problem: Some(&problem) };
+    show(site, &posted.browser, &page, status)
 }
 
 fn show(site: &Site, browser: &Browser, page: &LoginPage<'_>, status: StatusCode) -> HttpResponse {
-    let tag = csrf::tag(&site.forms, &browser.secret, &[PURPOSE, page.request]);
+    let tag = csrf::tag(&site.forms, &browser.secret, &Purpose::SignIn(page.request));
     let mut response = pages::login(site, page, &tag, status);
     if let Some(cookie) = &browser.fresh {
         let _added = response.add_cookie(cookie);
@@ -141,23 +125,14 @@ fn show(site: &Site, browser: &Browser, page: &LoginPage<'_>, status: StatusCode
 }
 
 /// Ends the session. The browser gets a new identity, so that nothing that waited in the old one can be gone on with.
-pub(in crate::http) async fn sign_out(
-    site: Data,
-    request: HttpRequest,
-    PageForm(form): PageForm,
-) -> HttpResponse {
-    let form = match form {
-        Ok(form) => form,
-        Err(error) => return unreadable(&site, &error),
+pub(in crate::http) async fn sign_out(site: Data, request: HttpRequest, form: PageForm) -> HttpResponse {
+    let posted = match Posted::read(&site, &request, form, |_, _| Purpose::SignOut) {
+        Ok(posted) => posted,
+        Err(page) => return *page,
     };
     let policy = &site.context.policy;
-    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
-    if !csrf::holds(&site.forms, &request, &policy.issuer, &browser.secret, &["logout"], &form) {
-        return forged(&site);
-    }
-    let session = cookies::read(&request, &policy.issuer, Which::Session);
     if let Err(error) =
-        crate::flows::login::sign_out(&site.context, session.as_deref(), site.context.now()).await
+        crate::flows::login::sign_out(&site.context, posted.session.as_deref(), site.context.now()).await
     {
         return store_trouble(&site, &error);
     }

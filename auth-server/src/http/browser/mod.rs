@@ -6,25 +6,71 @@ pub(super) mod login;
 pub(super) mod setup;
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::{StatusCode, header},
 };
+use doorward_shared::form::Form;
 
 use super::{
     Site,
+    cookies::{self, Browser, Which},
+    csrf::{self, Purpose},
     endpoints::{Name, path},
+    extract::{BodyError, PageForm},
     headers::Facts,
     pages::{Problem, problem},
 };
 use crate::{
     domain::authorize::PageError,
-    flows::authorize::{Next, Outcome, Stopped},
+    flows::authorize::{Next, Outcome, Stopped, Visitor},
     store::StoreError,
 };
 
 /// A redirect after which the browser always uses GET (RFC 9700 §4.12).
 pub(super) fn see_other(location: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+}
+
+/// A form that a page of ours sent, from the browser that it was shown to.
+pub(super) struct Posted {
+    form: Form,
+    browser: Browser,
+    session: Option<String>,
+}
+
+impl Posted {
+    /// Reads a form and makes sure where it comes from. The error is the page that says why it is not taken.
+    pub(super) fn read(
+        site: &Site,
+        request: &HttpRequest,
+        PageForm(form): PageForm,
+        purpose: impl for<'a> FnOnce(&'a Form, Option<&'a str>) -> Purpose<'a>,
+    ) -> Result<Self, Box<HttpResponse>> {
+        let form = form.map_err(|error| Box::new(unreadable(site, &error)))?;
+        let issuer = &site.context.policy.issuer;
+        let browser = cookies::browser(request, issuer, site.context.entropy.as_ref());
+        let session = cookies::read(request, issuer, Which::Session);
+        let purpose = purpose(&form, session.as_deref());
+        if !csrf::holds(&site.forms, request, issuer, &browser.secret, &purpose, &form) {
+            return Err(Box::new(forged(site)));
+        }
+        Ok(Self { form, browser, session })
+    }
+
+    /// A field, or nothing when it is missing or repeated.
+    fn field(&self, name: &'static str) -> &str {
+        field(&self.form, name)
+    }
+
+    /// What the flows want to know of the visitor.
+    fn visitor(&self) -> Visitor<'_> {
+        Visitor { browser: &self.browser.secret, session: self.session.as_deref() }
+    }
+}
+
+/// A field of a form, or nothing when it is missing or repeated.
+fn field<'a>(form: &'a Form, name: &'static str) -> &'a str {
+    form.one(name).ok().flatten().unwrap_or_default()
 }
 
 /// Sends the visitor to the next step.
@@ -109,7 +155,7 @@ pub(super) fn store_trouble(site: &Site, error: &StoreError) -> HttpResponse {
 }
 
 /// The form did not come from a page that this server showed to this browser.
-pub(super) fn forged(site: &Site) -> HttpResponse {
+fn forged(site: &Site) -> HttpResponse {
     problem(
         site,
         &Problem {
@@ -123,7 +169,7 @@ pub(super) fn forged(site: &Site) -> HttpResponse {
 }
 
 /// The form cannot be read.
-pub(super) fn unreadable(site: &Site, error: &super::extract::BodyError) -> HttpResponse {
+fn unreadable(site: &Site, error: &BodyError) -> HttpResponse {
     problem(
         site,
         &Problem {

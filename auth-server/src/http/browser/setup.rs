@@ -2,21 +2,20 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 
-use super::{forged, see_other, store_trouble, unreadable};
+use super::{Posted, see_other, store_trouble};
 use crate::{
     flows::{
         login::Password,
         setup::{FirstAdministrator, NotSetUp, complete, is_live},
     },
     http::{
-        Data, Site, cookies, csrf,
+        Data, Site, cookies,
+        csrf::{self, Purpose},
         endpoints::{Name, path},
         extract::PageForm,
         pages::{self, Problem, SetupPage},
     },
 };
-
-const PURPOSE: &str = "setup";
 
 /// Shows the form, if the link is still good. Looking at it changes nothing.
 pub(in crate::http) async fn get(site: Data, request: HttpRequest, link: Path<String>) -> HttpResponse {
@@ -32,22 +31,17 @@ pub(in crate::http) async fn post(
     site: Data,
     request: HttpRequest,
     link: Path<String>,
-    PageForm(form): PageForm,
+    form: PageForm,
 ) -> HttpResponse {
-    let form = match form {
-        Ok(form) => form,
-        Err(error) => return unreadable(&site, &error),
+    let posted = match Posted::read(&site, &request, form, |_, _| Purpose::Setup) {
+        Ok(posted) => posted,
+        Err(page) => return *page,
     };
     let policy = &site.context.policy;
-    let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
-    if !csrf::holds(&site.forms, &request, &policy.issuer, &browser.secret, &[PURPOSE], &form) {
-        return forged(&site);
-    }
-    let field = |name| form.one(name).ok().flatten();
     let first = FirstAdministrator {
-        email: field("email").unwrap_or_default(),
-        name: field("name"),
-        password: Password(field("password").unwrap_or_default()),
+        email: posted.field("email"),
+        name: Some(posted.field("name")).filter(|name| !name.is_empty()),
+        password: Password(posted.field("password")),
     };
     let problem = match complete(&site.context, &link, &first).await {
         Ok(opened) => {
@@ -69,7 +63,7 @@ pub(in crate::http) async fn post(
 
 fn show(site: &Site, request: &HttpRequest, page: &SetupPage<'_>, status: StatusCode) -> HttpResponse {
     let browser = cookies::browser(request, &site.context.policy.issuer, site.context.entropy.as_ref());
-    let tag = csrf::tag(&site.forms, &browser.secret, &[PURPOSE]);
+    let tag = csrf::tag(&site.forms, &browser.secret, &Purpose::Setup);
     let mut response = pages::setup(site, request.path(), page, &tag, status);
     if let Some(cookie) = &browser.fresh {
         let _added = response.add_cookie(cookie);
