@@ -6,6 +6,7 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
     password_hash::phc::PasswordHash as Phc,
 };
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use doorward_shared::secret::Entropy;
 use tokio::sync::Semaphore;
 
@@ -42,11 +43,16 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// Prepares the hash that unknown accounts are checked against, so that they take as long as known ones.
+    /// Prepares the hash that unknown accounts are checked against, so that they take as long as known ones. It is no
+    /// password's: salt and hash are random.
     pub fn new(entropy: &dyn Entropy) -> Self {
-        let mut password = [0_u8; 32];
-        entropy.fill(&mut password);
-        let nobody = hash(&password, salt(entropy));
+        let mut random = [0_u8; 48];
+        entropy.fill(&mut random);
+        let (salt, hash) = random.split_at(16);
+        let (memory, passes, lanes) = COST;
+        let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
+        let nobody = format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${hash}");
+        let nobody = PasswordHash::from_phc(nobody);
         let (strangers, acquaintances) = AT_ONCE;
         Self {
             strangers: Arc::new(Semaphore::new(strangers)),
@@ -137,6 +143,16 @@ mod tests {
             Ok(false)
         );
         assert_eq!(passwords.verify("correct horse".to_owned(), None, Caller::Acquaintance).await, Ok(false));
+    }
+
+    #[test]
+    fn nobodys_hash_costs_as_much_as_anybodys() {
+        let nobody = Passwords::new(&SystemEntropy).nobody;
+        let (nobody, somebody) = (nobody.expose(), hash(b"correct horse", salt(&SystemEntropy)));
+        let cost =
+            |text: &str| Phc::new(text).map(|phc| (phc.algorithm, phc.version, phc.params.clone())).unwrap();
+        assert_eq!(cost(nobody), cost(somebody.expose()));
+        assert_eq!(nobody.len(), somebody.expose().len());
     }
 
     #[tokio::test]
