@@ -71,6 +71,10 @@ impl std::fmt::Debug for Ephemeral {
     }
 }
 
+#[expect(
+    clippy::unused_async,
+    reason = "the verbs are those of every backend; memory alone has nothing to wait for"
+)]
 impl Ephemeral {
     /// Keeps everything in the memory of this process.
     pub fn in_memory(policy: Arc<Policy>) -> Self {
@@ -78,7 +82,7 @@ impl Ephemeral {
     }
 
     /// Keeps a value for the slot's time, counted from `from`, replacing the one that was there.
-    pub fn put<T: Serialize>(&self, slot: &Slot<T>, key: &str, value: &T, from: Timestamp) {
+    pub async fn put<T: Serialize>(&self, slot: &Slot<T>, key: &str, value: &T, from: Timestamp) {
         // Plain data always serialises; a value that did not would be one that was lost, which is allowed here.
         if let Ok(text) = serde_json::to_string(value) {
             self.backend.put(slot.name, slot.room, key, text, self.end(slot, from));
@@ -86,22 +90,22 @@ impl Ephemeral {
     }
 
     /// The value, if it is still there.
-    pub fn get<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
+    pub async fn get<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
         serde_json::from_str(&self.backend.get(slot.name, key, now)?).ok()
     }
 
     /// Takes the value out; of several callers one gets it.
-    pub fn take<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
+    pub async fn take<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
         serde_json::from_str(&self.backend.take(slot.name, key, now)?).ok()
     }
 
     /// Adds one to a counter that starts anew when its time is over. Answers the new count.
-    pub fn bump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) -> u32 {
+    pub async fn bump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) -> u32 {
         self.backend.add(slot.name, slot.room, key, 1, self.end(slot, now), now)
     }
 
     /// Takes one back from a counter.
-    pub fn unbump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) {
+    pub async fn unbump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) {
         self.backend.add(slot.name, slot.room, key, -1, self.end(slot, now), now);
     }
 

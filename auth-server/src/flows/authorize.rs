@@ -90,11 +90,12 @@ pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &s
     };
     let next = advance(ctx, id, &pending, visitor, None, now).await?;
     if let Next::Login(id, _) | Next::Consent(id, _) = &next {
-        if ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, network, now) > ctx.policy.limits.pending_requests
+        if ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, network, now).await
+            > ctx.policy.limits.pending_requests
         {
             return Err(Stopped::Crowded);
         }
-        park(ctx, id, &pending);
+        park(ctx, id, &pending).await;
     }
     Ok(next)
 }
@@ -102,58 +103,58 @@ pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &s
 /// Comes back to a waiting request, to show its page.
 pub async fn resume(ctx: &Context, id: &str, visitor: Visitor<'_>) -> Result<Next, Stopped> {
     let now = ctx.now();
-    let (id, pending) = waiting(ctx, id, visitor.browser, now)?;
+    let (id, pending) = waiting(ctx, id, visitor.browser, now).await?;
     let next = advance(ctx, id.clone(), &pending, visitor, None, now).await?;
     if matches!(next, Next::Client(_)) {
-        take(ctx, &id, now)?;
+        take(ctx, &id, now).await?;
     }
     Ok(next)
 }
 
 /// Writes down that somebody signed in to go on with a waiting request.
-pub fn note_sign_in(
+pub async fn note_sign_in(
     ctx: &Context,
     id: &str,
     browser: &Secret<BrowserCookie>,
     session: &SecretHash<SessionCookie>,
 ) -> Result<RequestId, Stopped> {
     let now = ctx.now();
-    let (id, _) = waiting(ctx, id, browser, now)?;
+    let (id, _) = waiting(ctx, id, browser, now).await?;
     // Taken, not only read: a request that is being answered at this moment must not come back.
-    let pending = take(ctx, &id, now)?;
-    park(ctx, &id, &PendingRequest { signed_in: Some(session.to_text()), ..pending });
+    let pending = take(ctx, &id, now).await?;
+    park(ctx, &id, &PendingRequest { signed_in: Some(session.to_text()), ..pending }).await;
     Ok(id)
 }
 
 /// Takes the answer of the consent page. A request is answered once: whoever comes second finds it gone.
 pub async fn answer(ctx: &Context, id: &str, visitor: Visitor<'_>, answer: Answer) -> Result<Next, Stopped> {
     let now = ctx.now();
-    let (id, _) = waiting(ctx, id, visitor.browser, now)?;
-    let pending = take(ctx, &id, now)?;
+    let (id, _) = waiting(ctx, id, visitor.browser, now).await?;
+    let pending = take(ctx, &id, now).await?;
     let next = advance(ctx, id.clone(), &pending, visitor, Some(answer), now).await;
     if !matches!(next, Ok(Next::Client(_))) {
-        park(ctx, &id, &pending);
+        park(ctx, &id, &pending).await;
     }
     next
 }
 
 /// Lets a request wait. Its time runs from when it was asked, however often it is parked.
-fn park(ctx: &Context, id: &RequestId, pending: &PendingRequest) {
-    ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), pending, pending.asked_at);
+async fn park(ctx: &Context, id: &RequestId, pending: &PendingRequest) {
+    ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), pending, pending.asked_at).await;
 }
 
-fn take(ctx: &Context, id: &RequestId, now: Timestamp) -> Result<PendingRequest, Stopped> {
-    ctx.ephemeral.take(&PENDING_REQUESTS, id.as_str(), now).ok_or(Stopped::Gone)
+async fn take(ctx: &Context, id: &RequestId, now: Timestamp) -> Result<PendingRequest, Stopped> {
+    ctx.ephemeral.take(&PENDING_REQUESTS, id.as_str(), now).await.ok_or(Stopped::Gone)
 }
 
-fn waiting(
+async fn waiting(
     ctx: &Context,
     id: &str,
     browser: &Secret<BrowserCookie>,
     now: Timestamp,
 ) -> Result<(RequestId, PendingRequest), Stopped> {
     let id = RequestId::parse(id).ok_or(Stopped::Gone)?;
-    let pending = ctx.ephemeral.get(&PENDING_REQUESTS, id.as_str(), now).ok_or(Stopped::Gone)?;
+    let pending = ctx.ephemeral.get(&PENDING_REQUESTS, id.as_str(), now).await.ok_or(Stopped::Gone)?;
     if SecretHash::from_text(&pending.browser) == Some(browser.hash()) {
         Ok((id, pending))
     } else {

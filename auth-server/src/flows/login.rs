@@ -91,13 +91,13 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
         Some(nonce) => (format!("{name} device {nonce}"), Caller::Acquaintance),
         None => (format!("{name} network {}", attempt.network), Caller::Stranger),
     };
-    let failures = |now| ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter, now).unwrap_or_default();
-    let mut counted: Failures = failures(now);
+    let failures = async |now| ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter, now).await.unwrap_or_default();
+    let mut counted: Failures = failures(now).await;
     if let Some(wait) = counted.wait(now).filter(|wait| *wait <= SHORT_WAIT) {
         tokio::time::sleep(Duration::from_secs(wait.get().unsigned_abs())).await;
         // The one place where a flow looks at the clock twice: time has passed on purpose.
         now = ctx.now();
-        counted = failures(now);
+        counted = failures(now).await;
     }
     if let Some(wait) = counted.wait(now) {
         return Err(NotSignedIn::Wait(wait));
@@ -105,20 +105,20 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     // Both counters count before the slow check, so that parallel guesses do not all see the same small number; a success
     // takes its own share back.
     if caller == Caller::Stranger {
-        let crowd = ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now);
+        let crowd = ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now).await;
         if crowd > ctx.policy.limits.sign_in_failures {
             return Err(NotSignedIn::Wait(Seconds::minutes(1)));
         }
     }
-    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &counted.and_one(now), now);
+    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &counted.and_one(now), now).await;
     let password = attempt.password.0.to_owned();
     let right = ctx.passwords.verify(password, user.as_ref().map(|user| &user.password), caller).await?;
     let Some(user) = user.filter(|user| right && user.disabled_at.is_none()) else {
         return Err(NotSignedIn::Wrong);
     };
-    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default(), now);
+    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default(), now).await;
     if caller == Caller::Stranger {
-        ctx.ephemeral.unbump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now);
+        ctx.ephemeral.unbump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now).await;
     }
     // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
     let _ended = sign_out(ctx, attempt.session, now).await?;

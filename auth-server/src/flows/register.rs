@@ -26,12 +26,12 @@ pub async fn register(
             "too many registrations in the last hour; try again later",
         )
     };
-    if ctx.ephemeral.bump(&REGISTRATIONS, network, now) > rules.per_address {
+    if ctx.ephemeral.bump(&REGISTRATIONS, network, now).await > rules.per_address {
         return Err(too_many());
     }
     let metadata = ClientMetadata::read(body, &rules.app_schemes)?;
     // Only what is about to be stored counts for everybody: nonsense from one corner must not close the door.
-    if ctx.ephemeral.bump(&REGISTRATIONS, "everywhere", now) > rules.overall {
+    if ctx.ephemeral.bump(&REGISTRATIONS, "everywhere", now).await > rules.overall {
         return Err(too_many());
     }
     let secret = Secret::<ClientSecret>::generate(ctx.entropy.as_ref());

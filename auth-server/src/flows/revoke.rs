@@ -30,7 +30,10 @@ pub async fn revoke(
         }
         Err(error) => Err(error.into()),
     };
-    answer.map_err(|refused| authenticate::brake(ctx, refused, network))
+    match answer {
+        Err(refused) => Err(authenticate::brake(ctx, refused, network).await),
+        done => done,
+    }
 }
 
 async fn end_of_token(

@@ -51,12 +51,14 @@ pub fn prove<'a>(
 }
 
 /// Counts what looks like a guess, and hides the answer from whoever guesses too often.
-pub fn brake(ctx: &Context, refused: Refused, network: &str) -> Refused {
+pub async fn brake(ctx: &Context, refused: Refused, network: &str) -> Refused {
     let guess = matches!(
         refused.error.code(),
         ErrorCode::InvalidClient | ErrorCode::InvalidGrant | ErrorCode::RefreshReplayed
     );
-    if guess && ctx.ephemeral.bump(&TOKEN_FAILURES, network, ctx.now()) > ctx.policy.limits.token_failures {
+    if guess
+        && ctx.ephemeral.bump(&TOKEN_FAILURES, network, ctx.now()).await > ctx.policy.limits.token_failures
+    {
         let text = "too many failed requests from this network; wait a minute";
         return Refused { error: OAuthError::new(ErrorCode::TooManyRequests, text), ..refused };
     }

@@ -28,7 +28,10 @@ pub async fn exchange(
         Ok(client) => dispatch(ctx, form, presented, &client).await.map_err(Refused::to_known_client),
         Err(error) => Err(error.into()),
     };
-    answer.map_err(|refused| authenticate::brake(ctx, refused, network))
+    match answer {
+        Err(refused) => Err(authenticate::brake(ctx, refused, network).await),
+        done => done,
+    }
 }
 
 async fn dispatch(

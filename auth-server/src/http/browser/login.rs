@@ -86,7 +86,9 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
     let mut response = if waiting.is_empty() {
         see_other(&path(policy, Name::Home))
     } else {
-        match authorize::note_sign_in(&site.context, waiting, &posted.browser.secret, &opened.cookie.hash()) {
+        match authorize::note_sign_in(&site.context, waiting, &posted.browser.secret, &opened.cookie.hash())
+            .await
+        {
             Ok(id) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
             Err(stopped) => render_stop(&site, &stopped),
         }
