@@ -11,6 +11,7 @@
 //! | [`authorization`], [`pkce`] | RFC 6749 §4.1, RFC 7636, RFC 9207 |
 //! | [`token`] | RFC 6749 §4.1.3, §5, §6, RFC 7009 |
 //! | [`bearer`] | RFC 6750 §3 |
+//! | [`introspection`], [`revocation`] | RFC 7662; our revocation feed |
 //! | [`jose`] | RFC 7515, RFC 7517, RFC 9068, OpenID Connect Core §2 |
 //! | [`error`] | RFC 6749 §4.1.2.1, §5.2 |
 //! | [`secret`], [`time`] | opaque credentials; NumericDate (RFC 7519 §2) |
@@ -21,6 +22,7 @@ pub mod client_id;
 pub mod client_metadata;
 pub mod error;
 pub mod form;
+pub mod introspection;
 pub mod issuer;
 pub mod jose;
 pub mod metadata;
@@ -28,6 +30,7 @@ pub mod permission;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod resource;
+pub mod revocation;
 pub mod scope;
 pub mod secret;
 pub mod time;

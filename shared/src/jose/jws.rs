@@ -162,8 +162,8 @@ impl fmt::Debug for SigningKey {
 /// Why a token is no acceptable signature. For logs and metrics; the stranger hears `invalid_token` and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum JwsError {
-    /// Longer than [`MAX_TOKEN`].
-    #[error("the token is longer than {MAX_TOKEN} bytes")]
+    /// Longer than [`MAX_TOKEN`], or than what the caller takes.
+    #[error("the token is too long")]
     TooLong,
     /// Not three parts of base64url without padding.
     #[error("the token is not three parts of base64url")]
@@ -209,7 +209,12 @@ pub enum Types<'a> {
 impl<'a> Unverified<'a> {
     /// Reads a compact token. `jwk`, `jku`, `x5c` and `x5u` in the header are not looked at: a token does not choose its key.
     pub fn parse(token: &'a str) -> Result<Self, JwsError> {
-        if token.len() > MAX_TOKEN {
+        Self::parse_up_to(token, MAX_TOKEN)
+    }
+
+    /// Reads a signed document that may be longer than a token, up to `longest` bytes.
+    pub fn parse_up_to(token: &'a str, longest: usize) -> Result<Self, JwsError> {
+        if token.len() > longest {
             return Err(JwsError::TooLong);
         }
         // Two searches, never a split of the whole: a text of a million dots costs no more than any other.

@@ -29,6 +29,9 @@ pub struct AuthorizationServerMetadata {
     /// RFC 7662.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introspection_endpoint: Option<String>,
+    /// Our revocation feed ([`crate::revocation`]), for resource servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_feed_endpoint: Option<String>,
     /// OIDC Core §5.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo_endpoint: Option<String>,

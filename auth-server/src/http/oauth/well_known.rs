@@ -83,6 +83,7 @@ fn describe(policy: &Policy, keys: &KeyRing) -> AuthorizationServerMetadata {
         registration_endpoint: policy.registration.enabled.then(|| url(policy, Name::Register)),
         revocation_endpoint: Some(url(policy, Name::Revoke)),
         introspection_endpoint: None,
+        revocation_feed_endpoint: None,
         userinfo_endpoint: Some(url(policy, Name::Userinfo)),
         scopes_supported: texts(&OIDC_SCOPES),
         response_types_supported: texts(&["code"]),
