@@ -1,5 +1,8 @@
 -- One text for SQLite and PostgreSQL: text, bigint and integer only. Times are NumericDates; a boolean is the time since
 -- which it is true; sets and documents are JSON text; hashes are base64url text.
+--
+-- revoked_until: access tokens of this person, client, resource or grant that were issued up to this moment are revoked; the
+-- next one is issued after it, so that it is never taken for one of them.
 
 create table users (
     id text not null primary key,
@@ -10,8 +13,10 @@ create table users (
     password_hash text not null,
     admin_since bigint,
     created_at bigint not null,
-    disabled_at bigint
+    disabled_at bigint,
+    revoked_until bigint
 );
+create index users_of_organization on users (organization);
 create index users_administrators on users (admin_since) where admin_since is not null;
 
 -- One row at most, whose key is fixed: two servers that start together cannot both leave a link behind. The row stays when
@@ -44,6 +49,7 @@ create table clients (
     ceiling text,
     created_at bigint not null,
     disabled_at bigint,
+    revoked_until bigint,
     about text not null,
     check ((auth_method = 'none') = (secret_hash is null))
 );
@@ -58,7 +64,9 @@ create table resources (
     model text not null,
     client_id text not null unique,
     secret_hash text not null,
-    created_at bigint not null
+    created_at bigint not null,
+    disabled_at bigint,
+    revoked_until bigint
 );
 
 -- client_id and resource are what was agreed to, and outlive their objects. client_row and resource_row are the objects
@@ -73,10 +81,14 @@ create table grants (
     resource_row text references resources (folded),
     oidc text not null,
     permissions text not null,
+    method text not null,
     auth_time bigint not null,
     created_at bigint not null,
     expires_at bigint not null,
     last_used_at bigint,
+    last_used_address text,
+    last_used_agent text,
+    revoked_until bigint,
     ended_at bigint,
     end_reason text,
     check ((ended_at is null) = (end_reason is null)),
@@ -113,11 +125,81 @@ create table refresh_tokens (
     unique (grant_id, generation)
 );
 
--- position counts from 1 and is unique, so that of several servers that start together one makes the first key.
+-- position counts from 1 and is unique, so that of several servers that start together one makes the first key. There is
+-- one active key and one next at most. The sealed private key goes when a key stops signing; the public one stays, to verify
+-- what it once signed.
 create table signing_keys (
     kid text not null primary key,
     position bigint not null unique,
     algorithm text not null,
-    sealed text not null,
-    created_at bigint not null
+    state text not null check (state in ('next', 'active', 'retired', 'removed', 'revoked')),
+    public_jwk text not null,
+    sealed text,
+    created_at bigint not null,
+    activated_at bigint,
+    retired_at bigint,
+    removed_at bigint,
+    check ((sealed is null) = (state not in ('next', 'active')))
+);
+create unique index signing_keys_in_use on signing_keys (state) where state in ('next', 'active');
+
+-- Counters that every replica watches: how far the revocation feed is, how often the signing keys changed. Whoever adds to
+-- the feed first counts up its row, and so holds it until the transaction is over: entries become visible in their order.
+create table heads (
+    name text not null primary key,
+    sequence bigint not null
+);
+insert into heads (name, sequence) values ('revocations', 0), ('signing_keys', 0);
+
+-- The revocation feed. An entry may go once it is expired: no token is left then that it concerns.
+create table revocations (
+    sequence bigint not null primary key,
+    claim text not null,
+    value text not null,
+    issued_until bigint,
+    expires_at bigint not null
+);
+create index revocations_by_expiry on revocations (expires_at);
+create index revocations_of_value on revocations (claim, value);
+
+-- Single texts. feed_epoch names this life of the database: a restore gives it a new one.
+create table facts (
+    name text not null primary key,
+    value text not null
+);
+
+-- What was done, written with the deed. sequence and hash come a moment later, when the row is taken into the chain.
+create table audit_events (
+    id text not null primary key,
+    at bigint not null,
+    actor_kind text not null,
+    actor text,
+    action text not null,
+    object text,
+    address text,
+    detail text not null,
+    sequence bigint unique,
+    hash text,
+    check ((sequence is null) = (hash is null))
+);
+create index audit_events_not_chained on audit_events (id) where sequence is null;
+create index audit_events_of_object on audit_events (object);
+
+create table audit_checkpoints (
+    sequence bigint not null primary key,
+    hash text not null,
+    at bigint not null,
+    signed text not null
+);
+
+create table admin_keys (
+    id text not null primary key,
+    name text not null,
+    hash text not null unique,
+    permissions text not null,
+    created_by text,
+    created_at bigint not null,
+    expires_at bigint,
+    last_used_at bigint,
+    revoked_at bigint
 );

@@ -243,7 +243,8 @@ fn make(kek: &KeyEncryptionKey, entropy: &dyn Entropy, now: Timestamp) -> Result
     let kid = key.kid().to_owned();
     let sealed = kek.seal(&context(&kid), der, entropy).ok_or_else(|| KeyError::Sealed(kid.clone()))?;
     let algorithm = key.public_jwk().algorithm().as_str().to_owned();
-    Ok(StoredSigningKey { kid, algorithm, sealed, created_at: now })
+    let public_jwk = serde_json::to_string(key.public_jwk()).map_err(|_| SigningError::Key)?;
+    Ok(StoredSigningKey { kid, algorithm, public_jwk, sealed, created_at: now })
 }
 
 fn context(kid: &str) -> String {

@@ -31,6 +31,8 @@ pub struct Client {
     pub created_at: Timestamp,
     /// When an administrator disabled it.
     pub disabled_at: Option<Timestamp>,
+    /// Access tokens of it that were issued up to this moment are revoked.
+    pub revoked_until: Option<Timestamp>,
     /// What else it says about itself.
     pub about: About,
 }
@@ -40,8 +42,10 @@ pub struct Client {
 pub enum Origin {
     /// It registered itself (RFC 7591).
     Dynamic,
-    /// An administrator, or the configuration, registered it.
+    /// An administrator registered it.
     Administrator,
+    /// The configuration describes it.
+    Fixed,
 }
 
 /// How a client proves itself.
@@ -81,7 +85,7 @@ impl Client {
     pub const fn label(&self) -> TrustLabel {
         match self.origin {
             Origin::Dynamic => TrustLabel::Unverified,
-            Origin::Administrator => TrustLabel::Registered,
+            Origin::Administrator | Origin::Fixed => TrustLabel::Registered,
         }
     }
 

@@ -97,6 +97,7 @@ mod tests {
             ceiling: None,
             created_at: Timestamp::from_seconds(0),
             disabled_at: None,
+            revoked_until: None,
             about: About::default(),
         }
     }

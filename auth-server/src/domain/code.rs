@@ -182,7 +182,12 @@ pub fn decide<'a>(
         };
     }
     if code.spent_at.is_some() {
-        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::CodeReplayed, now));
+        return Verdict::Replay(Revocation::new(
+            grant.id.clone(),
+            EndReason::CodeReplayed,
+            &policy.token,
+            now,
+        ));
     }
     if asked.resource.as_ref().is_some_and(|resource| !resource.same_as(&grant.resource)) {
         return Verdict::Refuse(OAuthError::new(
@@ -220,7 +225,7 @@ mod tests {
     use crate::domain::{
         client::Client,
         client_auth::authenticate,
-        fixture::{self, NOW, VERIFIER},
+        fixture::{self, ENDED, NOW, VERIFIER},
     };
 
     fn asked() -> CodeExchange {
@@ -316,7 +321,7 @@ mod tests {
         let mut disabled = fixture::code();
         disabled.user.disabled_at = Some(NOW);
         let mut over = fixture::code();
-        over.grant.ended_at = Some(NOW);
+        over.grant.ended = Some(ENDED);
         let guessed = StoredCode { failed_tries: MAX_FAILED_TRIES, ..fixture::code() };
         for code in [ended_session, disabled, over, guessed] {
             assert!(is_refused(&verdict(&code, &asked())));

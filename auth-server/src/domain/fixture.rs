@@ -19,7 +19,7 @@ use super::{
     client::{Client, Credentials, Origin},
     code::StoredCode,
     email::Email,
-    grant::Grant,
+    grant::{EndReason, Ended, Grant, Method},
     ids::{GrantId, OrganizationId, UserId},
     policy::{Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy},
     refresh::RefreshToken,
@@ -32,6 +32,8 @@ pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 /// The pair of RFC 7636 appendix B.
 pub(super) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+pub(super) const ENDED: Ended = Ended { at: NOW, reason: EndReason::Revoked };
 
 pub(super) fn hash<K: Kind>() -> SecretHash<K> {
     Secret::generate(&SystemEntropy).hash()
@@ -74,6 +76,7 @@ pub(super) fn user() -> User {
         admin_since: None,
         created_at: NOW,
         disabled_at: None,
+        revoked_until: None,
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) fn client() -> Client {
         ceiling: None,
         created_at: NOW,
         disabled_at: None,
+        revoked_until: None,
         about: About::default(),
     }
 }
@@ -101,6 +105,8 @@ pub(super) fn resource() -> Resource {
         client_id: ClientId::parse("rs_1").unwrap(),
         secret: hash(),
         created_at: NOW,
+        disabled_at: None,
+        revoked_until: None,
     }
 }
 
@@ -123,7 +129,10 @@ pub(super) fn grant(user: &User, permissions: &str) -> Grant {
         auth_time: NOW,
         created_at: NOW,
         expires_at: NOW.plus(Seconds::days(90)),
-        ended_at: None,
+        method: Method::DynamicRegistration,
+        last_use: None,
+        revoked_until: None,
+        ended: None,
     }
 }
 

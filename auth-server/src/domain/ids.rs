@@ -54,6 +54,10 @@ ids! {
     /// A grant: who allowed what to whom. It is also the family of the refresh tokens that descend from it, and `sid`
     /// in its access tokens.
     GrantId = "grt_";
+    /// A line of the audit trail.
+    EventId = "evt_";
+    /// A key for the admin API.
+    AdminKeyId = "adk_";
     /// An authorization request that waits for a person.
     RequestId = "req_";
 }

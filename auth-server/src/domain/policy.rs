@@ -1,6 +1,11 @@
 //! What the operator chose, validated: plain data for every decision.
 
-use doorward_shared::{client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, time::Seconds};
+use doorward_shared::{
+    client_id::ClientId,
+    issuer::Issuer,
+    redirect_uri::RedirectUri,
+    time::{Seconds, Timestamp},
+};
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -28,6 +33,14 @@ pub struct TokenPolicy {
     pub code_ttl: Seconds,
     /// Life of an access token.
     pub access_ttl: Seconds,
+}
+
+impl TokenPolicy {
+    /// When no access token that was issued by `now` can be left, clocks that disagree included. The hour covers tokens
+    /// that are older than a shortening of `access_ttl`.
+    pub fn forget_at(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.access_ttl.max(Seconds::hours(1))).plus(Seconds::minutes(5))
+    }
 }
 
 /// Rules of refresh tokens.

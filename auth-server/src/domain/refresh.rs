@@ -17,7 +17,7 @@ use super::{
     client_auth::AuthenticatedClient,
     grant::{Barred, EndReason, Grant, Revocation, may_issue},
     ids::GrantId,
-    policy::{Policy, RefreshPolicy, ReplayError},
+    policy::{Policy, RefreshPolicy, ReplayError, TokenPolicy},
     resource::Resource,
     user::User,
 };
@@ -169,9 +169,14 @@ pub fn decide<'a>(
     // Before anything else that the request says: whatever is asked for with a copy, it is a copy. One of a family that is
     // over is told so too; of many that race, all but one hear the same.
     if token.spent_at.is_some() {
-        return Verdict::Replay(Revocation::new(grant.id.clone(), EndReason::RefreshReplayed, now));
+        return Verdict::Replay(Revocation::new(
+            grant.id.clone(),
+            EndReason::RefreshReplayed,
+            &policy.token,
+            now,
+        ));
     }
-    if grant.ended_at.is_some() || now >= grant.expires_at {
+    if grant.ended.is_some() || now >= grant.expires_at {
         return Verdict::Refuse(refused("the grant has ended"));
     }
     let granted = grant.oidc.union(&grant.permissions);
@@ -190,7 +195,10 @@ pub fn decide<'a>(
     let resource = match may_issue(grant, &token.user, who.client(), resource, now) {
         Ok(resource) => resource,
         Err(barred) => {
-            return Verdict::End(Revocation::new(grant.id.clone(), EndReason::NotAllowed, now), barred);
+            return Verdict::End(
+                Revocation::new(grant.id.clone(), EndReason::NotAllowed, &policy.token, now),
+                barred,
+            );
         }
     };
     if now >= token.expires_at {
@@ -203,9 +211,14 @@ pub fn decide<'a>(
 }
 
 /// Decides on a revocation by the client (RFC 7009 §2.1): any token of the family, spent or not, ends it.
-pub fn revoke(grant: &Grant, who: &AuthenticatedClient<'_>, now: Timestamp) -> Option<Revocation> {
-    let own = grant.client_id == who.client().id && grant.ended_at.is_none();
-    own.then(|| Revocation::new(grant.id.clone(), EndReason::Revoked, now))
+pub fn revoke(
+    grant: &Grant,
+    who: &AuthenticatedClient<'_>,
+    policy: &TokenPolicy,
+    now: Timestamp,
+) -> Option<Revocation> {
+    let own = grant.client_id == who.client().id && grant.ended.is_none();
+    own.then(|| Revocation::new(grant.id.clone(), EndReason::Revoked, policy, now))
 }
 
 #[cfg(test)]
@@ -219,7 +232,7 @@ mod tests {
     use crate::domain::{
         client::Client,
         client_auth::authenticate,
-        fixture::{self, NOW},
+        fixture::{self, ENDED, NOW},
     };
 
     fn asked() -> Refresh {
@@ -280,14 +293,14 @@ mod tests {
             assert!(matches!(verdict(&spent, &odd), Verdict::Replay(_)));
         }
         let mut over = spent;
-        over.grant.ended_at = Some(NOW);
+        over.grant.ended = Some(ENDED);
         assert!(matches!(verdict(&over, &asked()), Verdict::Replay(_)));
     }
 
     #[test]
     fn the_unspent_head_of_an_ended_family_is_an_invalid_grant() {
         let mut token = fixture::refresh_token();
-        token.grant.ended_at = Some(NOW);
+        token.grant.ended = Some(ENDED);
         assert_eq!(refusal(&verdict(&token, &asked())), Some(ErrorCode::InvalidGrant));
     }
 
@@ -352,7 +365,7 @@ mod tests {
         ) {
             let mut token = fixture::refresh_token();
             token.spent_at = spent.then_some(NOW);
-            token.grant.ended_at = ended.then_some(NOW);
+            token.grant.ended = ended.then_some(ENDED);
             token.user.disabled_at = disabled.then_some(NOW);
             let mut client = fixture::client();
             if foreign {

@@ -49,6 +49,7 @@ pub fn admit(
         ceiling: None,
         created_at: now,
         disabled_at: None,
+        revoked_until: None,
         about: metadata.about.clone(),
     })
 }

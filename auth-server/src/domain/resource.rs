@@ -25,6 +25,10 @@ pub struct Resource {
     pub secret: SecretHash<ClientSecret>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// When an administrator disabled it.
+    pub disabled_at: Option<Timestamp>,
+    /// Access tokens for it that were issued up to this moment are revoked.
+    pub revoked_until: Option<Timestamp>,
 }
 
 /// How the permissions of a resource are chosen.

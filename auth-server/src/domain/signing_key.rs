@@ -9,6 +9,8 @@ pub struct StoredSigningKey {
     pub kid: String,
     /// The JWS algorithm, for example `RS256`.
     pub algorithm: String,
+    /// The public half: a JWK (RFC 7517) as JSON text.
+    pub public_jwk: String,
     /// The PKCS#8 private key, sealed with the key-encryption key; base64url.
     pub sealed: String,
     /// When it was made.

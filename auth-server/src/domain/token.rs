@@ -35,6 +35,19 @@ impl Subject<'_> {
         narrowed_to.map_or_else(|| all.clone(), |asked| all.intersection(asked))
     }
 
+    /// When a token is said to be made: now, or one second after the moment up to which tokens are revoked. A token that is
+    /// allowed anew in the very second of a revocation must not be taken for one from before.
+    fn issued_at(&self, now: Timestamp) -> Timestamp {
+        let revoked_until = [
+            self.grant.revoked_until,
+            self.user.revoked_until,
+            self.client.revoked_until,
+            self.resource.revoked_until,
+        ];
+        let earliest = revoked_until.into_iter().flatten().max().map(|until| until.plus(Seconds::new(1)));
+        earliest.map_or(now, |earliest| earliest.max(now))
+    }
+
     /// The claims of an access token. It never outlives its grant.
     pub fn access_token(
         &self,
@@ -43,6 +56,7 @@ impl Subject<'_> {
         policy: &Policy,
         now: Timestamp,
     ) -> AccessTokenClaims {
+        let now = self.issued_at(now);
         AccessTokenClaims {
             iss: policy.issuer.clone(),
             sub: self.user.id.as_str().to_owned(),

@@ -30,6 +30,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When an administrator disabled it.
     pub disabled_at: Option<Timestamp>,
+    /// Access tokens of this person that were issued up to this moment are revoked.
+    pub revoked_until: Option<Timestamp>,
 }
 
 /// A password hash in PHC form (argon2id). Never printed.

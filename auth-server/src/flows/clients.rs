@@ -19,13 +19,14 @@ pub async fn seed_fixed(ctx: &Context) -> Result<()> {
     let client = Client {
         id: fixed.client_id.clone(),
         name: Some(fixed.name.clone()),
-        origin: Origin::Administrator,
+        origin: Origin::Fixed,
         redirect_uris: fixed.redirect_uris.clone(),
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
         ceiling: None,
         created_at: ctx.now(),
         disabled_at: None,
+        revoked_until: None,
         about: About::default(),
     };
     ctx.store.put_configured_client(&client).await

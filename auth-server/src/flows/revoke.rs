@@ -54,7 +54,7 @@ async fn end_of_token(
         Some(secret) => ctx.store.refresh_token(&secret.hash()).await?.map(|stored| stored.grant),
         None => userinfo::grant_of(ctx, token, now).await?,
     };
-    if let Some(revocation) = grant.and_then(|grant| refresh::revoke(&grant, &who, now)) {
+    if let Some(revocation) = grant.and_then(|grant| refresh::revoke(&grant, &who, &ctx.policy.token, now)) {
         // Lost: somebody else ended it at the same moment, which is what was wanted.
         let _ended = ctx.store.end_grant(&revocation).await?;
     }

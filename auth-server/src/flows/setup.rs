@@ -82,6 +82,7 @@ pub async fn complete(ctx: &Context, link: &str, first: &FirstAdministrator<'_>)
         admin_since: Some(now),
         created_at: now,
         disabled_at: None,
+        revoked_until: None,
     };
     match ctx.store.use_setup_link(&link.hash(), &admin).await? {
         Applied::Done => Ok(login::open(ctx, &admin.id, now).await?),

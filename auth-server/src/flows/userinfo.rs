@@ -40,7 +40,7 @@ pub async fn userinfo(ctx: &Context, token: &str) -> Result<UserInfo, OAuthError
     let claims =
         own_token(&ctx.keys, &ctx.policy.issuer, token, now).ok_or_else(|| refused("not our token"))?;
     let (grant, user) = granted(ctx, &claims).await?.ok_or_else(|| refused("no such grant"))?;
-    if grant.ended_at.is_some() || user.disabled_at.is_some() {
+    if grant.ended.is_some() || user.disabled_at.is_some() {
         return Err(refused("the grant has ended"));
     }
     if !claims.scope.contains("openid") {

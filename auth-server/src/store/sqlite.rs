@@ -29,6 +29,9 @@ const BEGIN: &str = "begin immediate";
 /// The codes that mean "rolled back, try again": `SQLITE_BUSY_SNAPSHOT`.
 const CONFLICTS: &[&str] = &["517"];
 
+/// What tells other processes that a counter was advanced. There is nothing of the kind: they look at the counters.
+const NUDGE: Option<&str> = None;
+
 /// How long a statement waits for the write lock of another process, such as the command line.
 const BUSY: Duration = Duration::from_secs(5);
 

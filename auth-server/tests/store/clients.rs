@@ -98,7 +98,7 @@ async fn a_configured_client_follows_its_configuration_and_keeps_its_grants(back
     world.store.put_configured_client(&configured).await.unwrap();
     let stored = world.store.client(&configured.id).await.unwrap().unwrap();
     assert!(same(&stored, &Client { created_at: world.client.created_at, ..configured }));
-    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended_at, None);
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended, None);
     let fresh = client("new");
     world.store.put_configured_client(&fresh).await.unwrap();
     assert!(same(&world.store.client(&fresh.id).await.unwrap().unwrap(), &fresh));
@@ -118,7 +118,7 @@ async fn deleting_a_client_ends_its_grants_and_nobody_elses(backend: &Backend) {
     assert_eq!(world.store.delete_client(&world.client.id, at(5)).await.unwrap(), Applied::Done);
     assert_eq!(world.store.delete_client(&world.client.id, at(6)).await.unwrap(), Applied::Lost);
     assert!(world.store.client(&world.client.id).await.unwrap().is_none());
-    let ended_at = async |grant| world.store.grant(grant).await.unwrap().unwrap().0.ended_at;
+    let ended_at = async |grant| world.store.grant(grant).await.unwrap().unwrap().0.ended.map(|end| end.at);
     assert_eq!(ended_at(&grant).await, Some(at(5)));
     assert_eq!(ended_at(&ended_before).await, Some(at(3)));
     assert_eq!(ended_at(&spared).await, None);
@@ -136,7 +136,7 @@ async fn a_deleted_client_that_comes_back_finds_no_live_grant(backend: &Backend)
     assert_eq!(world.store.insert_client(&world.client).await.unwrap(), Applied::Done);
     assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Lost);
     let token = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
-    assert_eq!((token.grant.id, token.grant.ended_at), (grant, Some(at(5))));
+    assert_eq!((token.grant.id, token.grant.ended.map(|end| end.at)), (grant, Some(at(5))));
 }
 
 async fn a_grant_that_is_made_while_its_client_is_deleted_never_lives(backend: &Backend) {

@@ -119,7 +119,7 @@ async fn a_rotation_that_races_the_end_of_its_grant_leaves_nothing_live(backend:
         // Whichever came first, no token of the family can be used now.
         let newest = if successor.is_some() { &fresh } else { &token };
         let newest = world.store.refresh_token(&newest.hash()).await.unwrap().unwrap();
-        assert_eq!((newest.spent_at, newest.grant.ended_at), (None, Some(at(3))));
+        assert_eq!((newest.spent_at, newest.grant.ended.map(|end| end.at)), (None, Some(at(3))));
         assert!(matches!(world.judge_refresh(&newest, at(4)).0, Verdict::Refuse(_)));
     }
 }

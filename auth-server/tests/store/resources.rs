@@ -75,8 +75,8 @@ async fn removing_a_resource_ends_its_grants_and_nobody_elses(backend: &Backend)
     assert_eq!(world.store.remove_resource(&spelling, at(5)).await.unwrap(), Applied::Done);
     assert_eq!(world.store.remove_resource(&spelling, at(6)).await.unwrap(), Applied::Lost);
     assert!(world.store.resource(&world.resource.uri).await.unwrap().is_none());
-    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended_at, Some(at(5)));
-    assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended_at, None);
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended.map(|end| end.at), Some(at(5)));
+    assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended, None);
     // Registering it again revives nothing.
     assert_eq!(world.store.insert_resource(&world.resource).await.unwrap(), Applied::Done);
     assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);

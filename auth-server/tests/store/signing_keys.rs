@@ -17,6 +17,7 @@ fn key(kid: &str) -> StoredSigningKey {
     StoredSigningKey {
         kid: kid.to_owned(),
         algorithm: "RS256".to_owned(),
+        public_jwk: "{}".to_owned(),
         sealed: "c2VhbGVk".to_owned(),
         created_at: at(7),
     }

@@ -109,8 +109,8 @@ async fn disabling_a_person_ends_their_grants_and_enabling_revives_none(backend:
         assert_eq!(world.store.set_user_disabled(&world.user.email, at, now).await.unwrap(), Applied::Done);
         assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
     }
-    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended_at, Some(at(3)));
-    assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended_at, None);
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended.map(|end| end.at), Some(at(3)));
+    assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended, None);
 }
 
 async fn enabling_a_person_does_not_bring_sessions_back(backend: &Backend) {

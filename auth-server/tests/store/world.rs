@@ -96,6 +96,7 @@ pub(crate) fn user(email: &str) -> User {
         admin_since: None,
         created_at: at(0),
         disabled_at: None,
+        revoked_until: None,
     }
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn client(id: &str) -> Client {
         ceiling: None,
         created_at: at(0),
         disabled_at: None,
+        revoked_until: None,
         about: About { software_id: Some("4NRB1-0XZABZI9E6-5SM3R".to_owned()), ..About::default() },
     }
 }
@@ -126,6 +128,8 @@ pub(crate) fn resource(uri: &str) -> Resource {
         client_id: ClientId::parse(&format!("rs-{}", ulid::Ulid::generate())).unwrap(),
         secret: secret().hash(),
         created_at: at(0),
+        disabled_at: None,
+        revoked_until: None,
     }
 }
 
@@ -200,8 +204,8 @@ impl World {
         let grant = GrantId::generate(at(0), &SystemEntropy);
         let (user, client, resource) = (&self.user.id, &self.client.id, &self.resource.uri);
         format!(
-            "insert into grants (id, user_id, client_id, client_row, resource, resource_row, oidc, permissions, auth_time,
-            created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}', '[]', '[]',
+            "insert into grants (id, user_id, client_id, client_row, resource, resource_row, oidc, permissions, method,
+            auth_time, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}', '[]', '[]', 'dcr',
             1800000000, 1800000000, 1900000000)",
             resource.folded()
         )
@@ -302,6 +306,6 @@ impl World {
     pub(crate) async fn revocation(&self, grant: &GrantId, now: Timestamp) -> Revocation {
         let (grant, _) = self.store.grant(grant).await.unwrap().unwrap();
         let who = authenticate(&self.client, &PresentedProof::None).unwrap();
-        refresh::revoke(&grant, &who, now).unwrap()
+        refresh::revoke(&grant, &who, &self.policy.token, now).unwrap()
     }
 }

@@ -116,6 +116,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         ceiling: new.ceiling.clone(),
         created_at: now,
         disabled_at: None,
+        revoked_until: None,
         about: About::default(),
     };
     match desk.store.insert_client(&client).await? {

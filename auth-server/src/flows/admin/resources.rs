@@ -101,6 +101,8 @@ pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, Resou
         client_id: new_client_id(ID_PREFIX, now, desk.entropy)?,
         secret: secret.hash(),
         created_at: now,
+        disabled_at: None,
+        revoked_until: None,
     };
     match desk.store.insert_resource(&resource).await? {
         Applied::Done => Ok(MadeResource { resource, secret }),

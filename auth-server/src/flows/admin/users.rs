@@ -103,6 +103,7 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
         admin_since: (new.role == Role::Administrator).then_some(now),
         created_at: now,
         disabled_at: None,
+        revoked_until: None,
     };
     match desk.store.insert_user(&user).await? {
         Applied::Done => Ok(user),

@@ -82,7 +82,7 @@ impl Grants for Database {
 pub(super) async fn insert(grant: &Grant, tx: &mut Transaction<'_, Db>) -> sqlx::Result<()> {
     let sql =
         "insert into grants (id, user_id, client_id, client_row, resource, resource_row, oidc, permissions,
-        auth_time, created_at, expires_at) values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10)";
+        method, auth_time, created_at, expires_at) values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     sqlx::query(sql)
         .bind(grant.id.as_str())
         .bind(grant.user_id.as_str())
@@ -91,6 +91,7 @@ pub(super) async fn insert(grant: &Grant, tx: &mut Transaction<'_, Db>) -> sqlx:
         .bind(grant.resource.folded())
         .bind(json_scope(&grant.oidc))
         .bind(json_scope(&grant.permissions))
+        .bind(grant.method.as_str())
         .bind(grant.auth_time.seconds())
         .bind(grant.created_at.seconds())
         .bind(grant.expires_at.seconds())

@@ -10,8 +10,10 @@
 //! the order grants, codes, refresh tokens; where two transactions still meet head-on, `PostgreSQL` rolls one back and
 //! [`retry`] runs it again.
 
+mod audit;
 mod clients;
 mod codes;
+mod feed;
 mod grants;
 mod refresh_tokens;
 mod resources;

@@ -20,7 +20,7 @@ use crate::{
         client::{Client, ConfidentialMethod, Credentials, Origin},
         code::StoredCode,
         email::Email,
-        grant::Grant,
+        grant::{EndReason, Ended, Grant, Method, Use},
         ids::{GrantId, OrganizationId, UserId},
         refresh::RefreshToken,
         resource::{PermissionMode, Resource},
@@ -38,7 +38,8 @@ macro_rules! user_columns {
         r#"users.id as "users.id", users.email as "users.email", users.name as "users.name",
         users.organization as "users.organization", users.group_names as "users.group_names",
         users.password_hash as "users.password_hash", users.admin_since as "users.admin_since",
-        users.created_at as "users.created_at", users.disabled_at as "users.disabled_at""#
+        users.created_at as "users.created_at", users.disabled_at as "users.disabled_at",
+        users.revoked_until as "users.revoked_until""#
     };
 }
 
@@ -56,7 +57,8 @@ macro_rules! client_columns {
         clients.redirect_uris as "clients.redirect_uris", clients.grant_types as "clients.grant_types",
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
         clients.ceiling as "clients.ceiling", clients.created_at as "clients.created_at",
-        clients.disabled_at as "clients.disabled_at", clients.about as "clients.about""#
+        clients.disabled_at as "clients.disabled_at", clients.revoked_until as "clients.revoked_until",
+        clients.about as "clients.about""#
     };
 }
 
@@ -64,7 +66,8 @@ macro_rules! resource_columns {
     () => {
         r#"resources.uri as "resources.uri", resources.name as "resources.name", resources.mode as "resources.mode",
         resources.model as "resources.model", resources.client_id as "resources.client_id",
-        resources.secret_hash as "resources.secret_hash", resources.created_at as "resources.created_at""#
+        resources.secret_hash as "resources.secret_hash", resources.created_at as "resources.created_at",
+        resources.disabled_at as "resources.disabled_at", resources.revoked_until as "resources.revoked_until""#
     };
 }
 
@@ -73,7 +76,10 @@ macro_rules! grant_columns {
         r#"grants.id as "grants.id", grants.user_id as "grants.user_id", grants.client_id as "grants.client_id",
         grants.resource as "grants.resource", grants.oidc as "grants.oidc", grants.permissions as "grants.permissions",
         grants.auth_time as "grants.auth_time", grants.created_at as "grants.created_at",
-        grants.expires_at as "grants.expires_at", grants.ended_at as "grants.ended_at""#
+        grants.expires_at as "grants.expires_at", grants.method as "grants.method",
+        grants.last_used_at as "grants.last_used_at", grants.last_used_address as "grants.last_used_address",
+        grants.last_used_agent as "grants.last_used_agent", grants.revoked_until as "grants.revoked_until",
+        grants.ended_at as "grants.ended_at", grants.end_reason as "grants.end_reason""#
     };
 }
 
@@ -99,7 +105,7 @@ macro_rules! refresh_token_columns {
 macro_rules! signing_key_columns {
     () => {
         r#"signing_keys.kid as "signing_keys.kid", signing_keys.algorithm as "signing_keys.algorithm",
-        signing_keys.sealed as "signing_keys.sealed", signing_keys.created_at as "signing_keys.created_at""#
+        signing_keys.public_jwk as "signing_keys.public_jwk", signing_keys.sealed as "signing_keys.sealed", signing_keys.created_at as "signing_keys.created_at""#
     };
 }
 
@@ -119,6 +125,7 @@ pub(super) fn user(row: &Row) -> Result<User> {
         admin_since: maybe_time(row, "users.admin_since")?,
         created_at: time(row, "users.created_at")?,
         disabled_at: maybe_time(row, "users.disabled_at")?,
+        revoked_until: maybe_time(row, "users.revoked_until")?,
     })
 }
 
@@ -155,6 +162,7 @@ pub(super) fn client(row: &Row) -> Result<Client> {
         ceiling: cell(row, "clients.ceiling")?,
         created_at: time(row, "clients.created_at")?,
         disabled_at: maybe_time(row, "clients.disabled_at")?,
+        revoked_until: maybe_time(row, "clients.revoked_until")?,
         about: read(row, "clients.about", |text| serde_json::from_str(text).ok())?,
     })
 }
@@ -164,11 +172,14 @@ pub(super) const fn origin_word(origin: Origin) -> &'static str {
     match origin {
         Origin::Dynamic => "dynamic",
         Origin::Administrator => "administrator",
+        Origin::Fixed => "fixed",
     }
 }
 
 fn origin(text: &str) -> Option<Origin> {
-    [Origin::Dynamic, Origin::Administrator].into_iter().find(|origin| origin_word(*origin) == text)
+    [Origin::Dynamic, Origin::Administrator, Origin::Fixed]
+        .into_iter()
+        .find(|origin| origin_word(*origin) == text)
 }
 
 pub(super) fn resource(row: &Row) -> Result<Resource> {
@@ -180,6 +191,8 @@ pub(super) fn resource(row: &Row) -> Result<Resource> {
         client_id: read(row, "resources.client_id", |text| ClientId::parse(text).ok())?,
         secret: read(row, "resources.secret_hash", SecretHash::from_text)?,
         created_at: time(row, "resources.created_at")?,
+        disabled_at: maybe_time(row, "resources.disabled_at")?,
+        revoked_until: maybe_time(row, "resources.revoked_until")?,
     })
 }
 
@@ -194,8 +207,20 @@ pub(super) fn grant(row: &Row) -> Result<Grant> {
         auth_time: time(row, "grants.auth_time")?,
         created_at: time(row, "grants.created_at")?,
         expires_at: time(row, "grants.expires_at")?,
-        ended_at: maybe_time(row, "grants.ended_at")?,
+        method: read(row, "grants.method", Method::parse)?,
+        last_use: last_use(row)?,
+        revoked_until: maybe_time(row, "grants.revoked_until")?,
+        ended: match maybe_time(row, "grants.ended_at")? {
+            Some(at) => Some(Ended { at, reason: read(row, "grants.end_reason", EndReason::parse)? }),
+            None => None,
+        },
     })
+}
+
+fn last_use(row: &Row) -> Result<Option<Use>> {
+    let Some(at) = maybe_time(row, "grants.last_used_at")? else { return Ok(None) };
+    let address = cell(row, "grants.last_used_address")?;
+    Ok(Some(Use { at, address, agent: cell(row, "grants.last_used_agent")? }))
 }
 
 pub(super) fn code(row: &Row) -> Result<StoredCode> {
@@ -228,6 +253,7 @@ pub(super) fn signing_key(row: &Row) -> Result<StoredSigningKey> {
     Ok(StoredSigningKey {
         kid: cell(row, "signing_keys.kid")?,
         algorithm: cell(row, "signing_keys.algorithm")?,
+        public_jwk: cell(row, "signing_keys.public_jwk")?,
         sealed: cell(row, "signing_keys.sealed")?,
         created_at: time(row, "signing_keys.created_at")?,
     })

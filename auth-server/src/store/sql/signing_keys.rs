@@ -21,11 +21,12 @@ impl SigningKeys for Database {
 
     async fn insert_first_signing_key(&self, key: &StoredSigningKey) -> Result<Applied> {
         // The `where` finds every key that is there, the unique position every one that is being made.
-        let sql = "insert into signing_keys (kid, position, algorithm, sealed, created_at)
-            select $1, 1, $2, $3, $4 where not exists (select 1 from signing_keys) on conflict do nothing";
+        let sql = "insert into signing_keys (kid, position, algorithm, state, public_jwk, sealed, created_at, activated_at)
+            select $1, 1, $2, 'active', $3, $4, $5, $5 where not exists (select 1 from signing_keys) on conflict do nothing";
         let inserted = sqlx::query(sql)
             .bind(key.kid.as_str())
             .bind(key.algorithm.as_str())
+            .bind(key.public_jwk.as_str())
             .bind(key.sealed.as_str())
             .bind(key.created_at.seconds())
             .execute(&self.writer)
