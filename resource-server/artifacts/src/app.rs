@@ -73,13 +73,16 @@ pub struct App {
 impl App {
     /// Builds everything and takes the addresses.
     pub async fn build(config: &Config) -> Result<Self, StartError> {
-        let found = credentials::check(&config.credentials_file, &config.resource)?;
+        let credentials = credentials::read(&config.credentials_file, &config.resource)?;
         let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
             (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let store = Store::open(&config.data_dir, entropy.clone()).await?;
         let context = Context::new(store, config.plans.clone(), config.resource.clone(), clock, entropy);
         let context = Arc::new(context);
+        let found = credentials.is_some();
         let kit = ResourceServer::start(Settings {
+            issuer_address: config.issuer_address.clone(),
+            credentials,
             resource_name: Some("Doorward Artifacts".to_owned()),
             allowed_hosts: config.allowed_hosts.clone(),
             allowed_origins: config.allowed_origins.clone(),

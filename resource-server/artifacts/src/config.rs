@@ -25,6 +25,8 @@ pub struct Config {
     pub resource: ResourceUri,
     /// The authorization server.
     pub issuer: Issuer,
+    /// Where the authorization server is really reached, when that is another place than its name says.
+    pub issuer_address: Option<String>,
     /// Where rows and bytes are kept.
     pub data_dir: PathBuf,
     /// Where this server's own credentials are, if there are any.
@@ -85,6 +87,9 @@ impl Config {
             format!("log.filter = {}", text(&self.log_filter)),
         ];
         lines.extend(
+            self.issuer_address.as_deref().map(|address| format!("issuer_address = {}", text(address))),
+        );
+        lines.extend(
             self.allowed_origins.as_deref().map(|origins| format!("allowed_origins = {}", list(origins))),
         );
         for plan in self.plans.iter() {
@@ -118,6 +123,7 @@ struct Draft {
     listen: Vec<SocketAddr>,
     resource: ResourceUri,
     issuer: Issuer,
+    issuer_address: Option<String>,
     data_dir: PathBuf,
     credentials_file: PathBuf,
     allowed_hosts: Vec<String>,
@@ -135,6 +141,7 @@ impl Default for Draft {
             listen: vec![(Ipv4Addr::LOCALHOST, 9100).into(), (Ipv6Addr::LOCALHOST, 9100).into()],
             resource: ResourceUri::parse("http://localhost:9100/mcp").expect("the default is a resource"),
             issuer: Issuer::parse("http://localhost:9000").expect("the default is an issuer"),
+            issuer_address: None,
             data_dir: "./data/artifacts".into(),
             credentials_file: "./data/artifacts.credentials".into(),
             allowed_hosts: Vec::new(),
@@ -156,6 +163,7 @@ impl Draft {
                 ["listen"] => self.listen = entry.addresses()?,
                 ["resource"] => self.resource = entry.parsed(ResourceUri::parse)?,
                 ["issuer"] => self.issuer = entry.parsed(Issuer::parse)?,
+                ["issuer_address"] => self.issuer_address = Some(entry.text()?),
                 ["data_dir"] => self.data_dir = entry.text()?.into(),
                 ["credentials_file"] => self.credentials_file = entry.text()?.into(),
                 ["allowed_hosts"] => self.allowed_hosts = entry.list()?,
@@ -219,6 +227,7 @@ impl Draft {
             listen: self.listen,
             resource: self.resource,
             issuer: self.issuer,
+            issuer_address: self.issuer_address,
             data_dir: self.data_dir,
             credentials_file: self.credentials_file,
             allowed_hosts: self.allowed_hosts,

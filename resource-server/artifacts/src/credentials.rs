@@ -2,10 +2,11 @@
 
 use std::{fs, io, path::Path};
 
+use doorward_resource_server::Credentials;
 use doorward_shared::resource::ResourceUri;
 use serde::Deserialize;
 
-/// What the file holds. The secret is read to see that it is there, and is not kept.
+/// What the file holds.
 #[derive(Deserialize)]
 struct Document {
     resource: ResourceUri,
@@ -21,13 +22,13 @@ pub struct CredentialsError {
     why: String,
 }
 
-/// Checks the file, if there is one: it must be whole and meant for `resource`. A file for another resource would fail
-/// later, and far from here. True when there is a file.
-pub fn check(path: &Path, resource: &ResourceUri) -> Result<bool, CredentialsError> {
+/// Reads the file, if there is one: it must be whole and meant for `resource`. A file for another resource would fail later,
+/// and far from here.
+pub fn read(path: &Path, resource: &ResourceUri) -> Result<Option<Credentials>, CredentialsError> {
     let refuse = |why: String| CredentialsError { path: path.display().to_string(), why };
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refuse(error.to_string())),
     };
     // The position is told, the text is not: it holds a secret.
@@ -44,7 +45,7 @@ pub fn check(path: &Path, resource: &ResourceUri) -> Result<bool, CredentialsErr
             document.resource
         )));
     }
-    Ok(true)
+    Ok(Some(Credentials::new(document.client_id, document.client_secret)))
 }
 
 #[cfg(test)]
@@ -52,25 +53,29 @@ mod tests {
     use super::*;
     use crate::scratch::Scratch;
 
-    fn checked(text: &str) -> Result<bool, String> {
+    /// What the file says, as the log would show it.
+    fn checked(text: &str) -> Result<String, String> {
         let scratch = Scratch::new();
         let path = scratch.path().join("credentials");
         fs::write(&path, text).unwrap();
         let resource = ResourceUri::parse("http://localhost:9100/mcp").unwrap();
-        check(&path, &resource).map_err(|error| error.to_string())
+        match read(&path, &resource) {
+            Ok(credentials) => Ok(format!("{:?}", credentials.unwrap())),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     #[test]
     fn a_server_without_credentials_starts() {
         let resource = ResourceUri::parse("http://localhost:9100/mcp").unwrap();
-        assert!(!check(&Scratch::new().path().join("none"), &resource).unwrap());
+        assert!(read(&Scratch::new().path().join("none"), &resource).unwrap().is_none());
     }
 
     #[test]
     fn credentials_for_this_resource_are_taken() {
         let text =
             r#"{"resource":"http://localhost:9100/mcp/","client_id":"rs","client_secret":"s","more":1}"#;
-        assert_eq!(checked(text), Ok(true));
+        assert_eq!(checked(text).unwrap(), r#"Credentials { client_id: "rs", .. }"#);
     }
 
     #[test]

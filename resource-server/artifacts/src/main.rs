@@ -24,6 +24,7 @@ Environment (the file has the same keys in lower case):
   DOORWARD_ARTIFACTS__LISTEN            addresses, with commas between them  [127.0.0.1:9100,[::1]:9100]
   DOORWARD_ARTIFACTS__RESOURCE          address of the MCP endpoint          [http://localhost:9100/mcp]
   DOORWARD_ARTIFACTS__ISSUER            authorization server                 [http://localhost:9000]
+  DOORWARD_ARTIFACTS__ISSUER_ADDRESS    where it is reached, if elsewhere
   DOORWARD_ARTIFACTS__DATA_DIR          rows and bytes                       [./data/artifacts]
   DOORWARD_ARTIFACTS__CREDENTIALS_FILE  this server's own credentials        [./data/artifacts.credentials]
   DOORWARD_ARTIFACTS__LOG__FORMAT       pretty or json                       [pretty]

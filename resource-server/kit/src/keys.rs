@@ -28,6 +28,7 @@ use crate::{
     Settings,
     fetch::{self, Fetched, Fetcher},
     metrics::Counters,
+    reach::Reach,
 };
 
 /// Longest time that a request waits for a running fetch.
@@ -65,6 +66,7 @@ struct Progress {
 
 pub(crate) struct Keys {
     issuer: Issuer,
+    reach: Reach,
     clock: Arc<dyn Clock>,
     metrics: Arc<Counters>,
     file: Option<PathBuf>,
@@ -87,9 +89,10 @@ struct FileCopy {
 }
 
 impl Keys {
-    pub(crate) fn new(settings: &Settings, issuer: Issuer, metrics: Arc<Counters>) -> Self {
+    pub(crate) fn new(settings: &Settings, reach: Reach, metrics: Arc<Counters>) -> Self {
         Self {
-            issuer,
+            issuer: reach.issuer().clone(),
+            reach,
             clock: Arc::clone(&settings.clock),
             metrics,
             file: settings.key_cache_file.clone(),
@@ -245,7 +248,7 @@ impl Keys {
             copy.issuer == self.issuer.as_str() && now.since(copy.confirmed_at) >= Seconds::new(-60)
         });
         let keys_of = |copy: &FileCopy| {
-            fetch::read_metadata(&copy.metadata, &self.issuer).ok()?;
+            fetch::read_metadata(&copy.metadata, &self.reach).ok()?;
             fetch::parse_keys(&copy.jwks).ok()
         };
         match copy.and_then(|copy| Some((keys_of(&copy)?, copy))) {
@@ -288,7 +291,8 @@ mod tests {
         let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_800_000_000)));
         let settings =
             Settings { clock: clock.clone(), ..Settings::new("https://mcp.test", "https://as.test") };
-        let keys = Keys::new(&settings, Issuer::parse("https://as.test").unwrap(), Arc::default());
+        let reach = Reach::new(Issuer::parse("https://as.test").unwrap(), None).unwrap();
+        let keys = Keys::new(&settings, reach, Arc::default());
         let pauses = || (1..9).map(|n| keys.pause(n).as_millis()).collect::<Vec<_>>();
         assert_eq!(pauses(), [250, 500, 1000, 2000, 3000, 3000, 3000, 3000]);
         keys.hold(JwkSet::default(), "{}", clock.now());

@@ -15,6 +15,7 @@
 //! | `settings` | what is configured, and what stops the start |
 //! | `front` | one request: host check, documents, preflight, challenge or access |
 //! | `verify` | token → [`Access`], or why not |
+//! | `reach`, `credentials` | where the authorization server is reached, and as whom |
 //! | `keys`, `fetch` | the authorization server's metadata and keys: background refresh, last good copy |
 //! | `cache` | tokens that were verified before |
 //! | `metrics` | counters |
@@ -29,11 +30,13 @@ mod access;
 pub mod actix;
 mod answer;
 mod cache;
+mod credentials;
 mod fetch;
 mod front;
 mod keys;
 mod metadata;
 mod metrics;
+mod reach;
 mod settings;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -46,7 +49,9 @@ use doorward_shared::{issuer::Issuer, resource::ResourceUri, time::Clock};
 pub use self::{
     access::Access,
     answer::{Answer, Refusal},
+    credentials::Credentials,
     metrics::{Metrics, Reason},
+    reach::AddressSyntax,
     settings::{Settings, StartError},
 };
 
@@ -75,8 +80,8 @@ impl ResourceServer {
     pub async fn start(settings: Settings) -> Result<Arc<Self>, StartError> {
         let checked = settings.check()?;
         let metrics = Arc::new(metrics::Counters::default());
-        let fetcher = fetch::Fetcher::new(checked.issuer.clone())?;
-        let keys = Arc::new(keys::Keys::new(&settings, checked.issuer.clone(), Arc::clone(&metrics)));
+        let fetcher = fetch::Fetcher::new(checked.reach.clone())?;
+        let keys = Arc::new(keys::Keys::new(&settings, checked.reach.clone(), Arc::clone(&metrics)));
         keys.read_file().await;
         let background = tokio::spawn(Arc::clone(&keys).refresh_forever(fetcher)).abort_handle();
         Ok(Arc::new(Self {
@@ -86,7 +91,7 @@ impl ResourceServer {
             clock: settings.clock,
             verified: cache::VerifiedTokens::new(settings.token_cache),
             resource: checked.resource,
-            issuer: checked.issuer,
+            issuer: checked.reach.issuer().clone(),
             keys,
             metrics,
             background,

@@ -31,7 +31,7 @@ pub(crate) enum Document {
 impl Documents {
     pub(crate) fn new(settings: &Settings, checked: &Checked) -> Self {
         let mut document =
-            ProtectedResourceMetadata::new(checked.resource.clone(), checked.issuer.clone(), &SCOPES);
+            ProtectedResourceMetadata::new(checked.resource.clone(), checked.reach.issuer().clone(), &SCOPES);
         document.resource_name.clone_from(&settings.resource_name);
         document.resource_documentation.clone_from(&settings.resource_documentation);
         let path = checked.resource.path();

@@ -8,6 +8,11 @@ use doorward_shared::{
     time::{Clock, SystemClock},
 };
 
+use crate::{
+    credentials::Credentials,
+    reach::{AddressSyntax, Reach},
+};
+
 /// The settings of a [`ResourceServer`](crate::ResourceServer). `resource` and `issuer` must be given; everything else has
 /// a default that is safe:
 ///
@@ -27,6 +32,14 @@ pub struct Settings {
     pub resource: String,
     /// The issuer, exactly as the authorization server is configured: no slash at its end.
     pub issuer: String,
+    /// Where the issuer is really reached, when that is another place than its name says: scheme, host and port, such as
+    /// `http://doorward:9000` between two containers. Whatever is fetched from the issuer's own origin is fetched from there;
+    /// `iss` and all documents keep the issuer's name. Over plain http whoever sits on the way can put in keys of his own,
+    /// so name such a place only inside one machine or a private network.
+    pub issuer_address: Option<String>,
+    /// What `doorward resource add` printed for this resource. Without them revocations are not followed and opaque tokens
+    /// are refused: a token is then good until it expires.
+    pub credentials: Option<Credentials>,
     /// A name for people, in the metadata document.
     pub resource_name: Option<String>,
     /// The address of a page for developers, in the metadata document.
@@ -72,10 +85,14 @@ impl Settings {
         }
         let resource = ResourceUri::parse(&self.resource)?;
         let issuer = Issuer::parse(&self.issuer)?;
-        if !issuer.is_https() && !issuer.is_loopback() {
+        if !issuer.is_https() && !issuer.is_loopback() && self.issuer_address.is_none() {
             return Err(StartError::PlainHttpIssuer);
         }
-        Ok(Checked { resource, issuer })
+        if self.credentials.as_ref().is_some_and(|credentials| !credentials.are_whole()) {
+            return Err(StartError::Credentials);
+        }
+        let reach = Reach::new(issuer, self.issuer_address.as_deref())?;
+        Ok(Checked { resource, reach })
     }
 }
 
@@ -85,6 +102,8 @@ impl Default for Settings {
         Self {
             resource: String::new(),
             issuer: String::new(),
+            issuer_address: None,
+            credentials: None,
             resource_name: None,
             resource_documentation: None,
             allowed_hosts: Vec::new(),
@@ -105,7 +124,7 @@ impl Default for Settings {
 /// Settings that were read.
 pub(crate) struct Checked {
     pub(crate) resource: ResourceUri,
-    pub(crate) issuer: Issuer,
+    pub(crate) reach: Reach,
 }
 
 /// Why a resource server does not start.
@@ -127,9 +146,16 @@ pub enum StartError {
     Issuer(#[from] IssuerError),
     /// Keys that come over plain http are anybody's keys (RFC 8414 §2).
     #[error(
-        "the issuer must be https, or on this machine: whoever sits on the way could put in keys of his own"
+        "the issuer must be https, or on this machine: whoever sits on the way could put in keys of his own. Name the place \
+         where it is reached (issuer_address) if that is inside a private network"
     )]
     PlainHttpIssuer,
+    /// The issuer is to be reached at something that is no origin.
+    #[error("{0}")]
+    Address(#[from] AddressSyntax),
+    /// Half of the credentials is missing.
+    #[error("the credentials of this resource server are incomplete: both client id and secret are needed")]
+    Credentials,
     /// The HTTP client could not be built.
     #[error("the HTTP client could not be built: {0}")]
     Client(#[from] reqwest::Error),

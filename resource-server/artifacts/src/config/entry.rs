@@ -12,10 +12,11 @@ use toml::Value;
 const PREFIX: &str = "DOORWARD_ARTIFACTS_";
 
 /// All keys; `*` stands for a name that the operator chooses.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "listen",
     "resource",
     "issuer",
+    "issuer_address",
     "data_dir",
     "credentials_file",
     "allowed_hosts",

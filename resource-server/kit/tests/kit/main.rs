@@ -10,5 +10,6 @@ mod forged;
 mod hosts;
 mod issuer;
 mod keys;
+mod reach;
 mod tokens;
 mod web;
