@@ -26,7 +26,10 @@ use crate::{
     },
     keys::{KeyEncryptionKey, KeyError, KeyRing, Missing, Tags},
     password::Passwords,
-    store::{self, StoreError},
+    store::{
+        self, StoreError,
+        hold::{Role, hold},
+    },
 };
 
 /// Why the server does not start, or stopped. Every message says what the operator does next.
@@ -84,6 +87,8 @@ pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), Sta
 
 /// Serves until the process is told to stop.
 pub async fn serve(config: Config) -> Result<(), StartError> {
+    // Before the schema is touched: a newer program must not change it under a server that runs. Until the end.
+    let _held = hold(&config.store, Role::Server).await?;
     let (context, kek) = context(&config).await?;
     let store = Arc::clone(&context.store);
     let table = table(&context.policy);

@@ -234,3 +234,25 @@ fn what_is_not_understood_ends_with_code_2() {
     assert_eq!(bench.run(&["user", "create", "--email", "a@b.test", "--password", "x"]).code, 2);
     assert_eq!(bench.run(&["--version"]).code, 0);
 }
+
+#[test]
+fn a_second_server_on_the_same_file_does_not_start_and_says_why() {
+    use doorward::store::{
+        Location,
+        hold::{Role, hold},
+    };
+    let bench = Bench::new("two-servers");
+    bench.run(&["migrate"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let location = Location::Sqlite(bench.0.join("data/doorward.db"));
+    let _served = runtime.block_on(hold(&location, Role::Server)).unwrap();
+    let refused = bench.run(&["serve"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert!(
+        refused.stderr.contains("another `doorward serve` runs on ./data/doorward.db"),
+        "{}",
+        refused.stderr
+    );
+    // Commands work beside a server.
+    assert_eq!(bench.json(&["user", "list"]), json!([]));
+}

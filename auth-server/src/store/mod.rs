@@ -3,6 +3,7 @@
 //!
 //! No verb hands out a connection or a transaction, so a backend is free to commit many waiting verbs with one sync.
 
+pub mod hold;
 mod postgres;
 mod sqlite;
 

@@ -42,11 +42,17 @@ const SETTINGS: &str = "\
 /// How long a start waits for another one that is migrating.
 const MIGRATION_SETTINGS: &str = "set statement_timeout = 0; set lock_timeout = '60s'";
 
-/// Opens the database behind `url`.
-pub(super) async fn open(url: &str) -> Result<sql::Database> {
+/// How to connect to the database behind `url`.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     // The error would quote parts of the URL, and with them a password.
     let options: PgConnectOptions =
         url.parse().map_err(|_| StoreError::Unusable("the store's URL is no PostgreSQL URL".to_owned()))?;
+    Ok(options.application_name("doorward"))
+}
+
+/// Opens the database behind `url`.
+pub(super) async fn open(url: &str) -> Result<sql::Database> {
+    let options = options(url)?;
     let pool = PoolOptions::<Db>::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
@@ -56,7 +62,7 @@ pub(super) async fn open(url: &str) -> Result<sql::Database> {
                 Ok(())
             })
         })
-        .connect_with(options.application_name("doorward"))
+        .connect_with(options)
         .await?;
     let setting: String =
         sqlx::query_scalar("select current_setting('synchronous_commit')").fetch_one(&pool).await?;

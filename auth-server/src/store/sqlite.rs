@@ -90,7 +90,7 @@ fn is_locked(error: &dyn sqlx::error::DatabaseError) -> bool {
 }
 
 /// Makes the file, readable to its owner only: `SQLite` gives the files beside it the same mode.
-fn prepare(path: &Path) -> Result<PathBuf> {
+pub(super) fn prepare(path: &Path) -> Result<PathBuf> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         let text = "name a file for the database: what is kept in memory only would be gone at every restart";
         return Err(StoreError::Unusable(text.to_owned()));

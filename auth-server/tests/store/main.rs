@@ -9,6 +9,7 @@ mod backend;
 mod clients;
 mod codes;
 mod grants;
+mod hold;
 mod housekeeping;
 mod kill;
 mod opening;
