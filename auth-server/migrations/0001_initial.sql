@@ -94,9 +94,9 @@ create table grants (
     check ((ended_at is null) = (end_reason is null)),
     check (ended_at is not null or (client_row is not null and resource_row is not null))
 );
-create index grants_of_user on grants (user_id);
-create index grants_of_client on grants (client_row);
-create index grants_of_resource on grants (resource_row);
+create index grants_of_user on grants (user_id, id);
+create index grants_of_client on grants (client_row, id);
+create index grants_of_resource on grants (resource_row, id);
 create index grants_by_end on grants (ended_at) where ended_at is not null;
 create index grants_by_expiry on grants (expires_at);
 
@@ -143,13 +143,14 @@ create table signing_keys (
 );
 create unique index signing_keys_in_use on signing_keys (state) where state in ('next', 'active');
 
--- Counters that every replica watches: how far the revocation feed is, how often the signing keys changed. Whoever adds to
--- the feed first counts up its row, and so holds it until the transaction is over: entries become visible in their order.
+-- Counters: how far the revocation feed is, how often the signing keys changed, how far the audit trail is chained. Whoever
+-- adds to the feed first counts up its row, and so holds it until the transaction is over: entries become visible in their
+-- order.
 create table heads (
     name text not null primary key,
     sequence bigint not null
 );
-insert into heads (name, sequence) values ('revocations', 0), ('signing_keys', 0);
+insert into heads (name, sequence) values ('revocations', 0), ('signing_keys', 0), ('audit', 0);
 
 -- The revocation feed. An entry may go once it is expired: no token is left then that it concerns.
 create table revocations (

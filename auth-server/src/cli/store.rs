@@ -6,6 +6,7 @@ use doorward_shared::{secret::SystemEntropy, time::SystemClock};
 
 use crate::{
     config::Config,
+    domain::audit::Actor,
     flows::admin::Desk,
     store::{self, Store, StoreError},
 };
@@ -29,6 +30,8 @@ impl Open {
             clock: &SystemClock,
             entropy: &SystemEntropy,
             policy: &config.policy,
+            actor: &Actor::Operator,
+            address: None,
         }
     }
 

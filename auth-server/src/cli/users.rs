@@ -14,8 +14,8 @@ use crate::{
     config::Config,
     domain::user::{MAX_PASSWORD, User},
     flows::admin::{
-        Desk,
-        users::{self, NewUser, Role, Standing},
+        Desk, Standing,
+        users::{self, NewUser, Role},
     },
     password::Passwords,
 };

@@ -226,5 +226,35 @@ impl Event {
     }
 }
 
+/// An event as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// The event.
+    pub event: Event,
+    /// Its place in the chain; `None` for a moment after it was written.
+    pub link: Option<Link>,
+}
+
+/// A place in the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Counts from 1.
+    pub sequence: i64,
+    /// What [`Event::link`] gives.
+    pub hash: String,
+}
+
+/// A signed statement that the chain had come this far. A copy that is kept elsewhere shows when the chain was rewritten or
+/// its end cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The place and its hash.
+    pub link: Link,
+    /// When.
+    pub at: Timestamp,
+    /// The same, as a JWS of this server: claims `iss`, `iat`, `sequence`, `hash`.
+    pub signed: String,
+}
+
 /// The link before the first event.
 pub const FIRST_LINK: &str = "";

@@ -195,6 +195,11 @@ impl Bound {
         &self.address
     }
 
+    /// Who asks.
+    pub const fn client_id(&self) -> &ClientId {
+        &self.client.id
+    }
+
     /// Reads everything else.
     pub fn read(self) -> Result<Read, RedirectError> {
         let Self { request, client, address } = self;

@@ -12,10 +12,11 @@ use doorward_shared::{
 
 use super::{
     client_auth::AuthenticatedClient,
-    grant::{EndReason, Grant, Revocation, may_issue},
+    grant::{EndReason, Grant, may_issue},
     policy::Policy,
     refresh::NewRefreshToken,
     resource::Resource,
+    revocation::Revocation,
     session::Session,
     user::User,
 };

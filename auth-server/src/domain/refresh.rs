@@ -15,10 +15,11 @@ use doorward_shared::{
 
 use super::{
     client_auth::AuthenticatedClient,
-    grant::{Barred, EndReason, Grant, Revocation, may_issue},
+    grant::{Barred, EndReason, Grant, may_issue},
     ids::GrantId,
     policy::{Policy, RefreshPolicy, ReplayError, TokenPolicy},
     resource::Resource,
+    revocation::Revocation,
     user::User,
 };
 

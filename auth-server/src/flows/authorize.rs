@@ -8,13 +8,15 @@ use doorward_shared::{
     time::Timestamp,
 };
 
-use super::{Context, clients, login};
+use super::{Context, Peer, clients, login};
 use crate::{
     domain::{
+        audit::{Action, Actor, Event},
         authorize::{
             Authenticated, Bound, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated,
         },
-        consent::{Answer, Tampered},
+        code::IssuedCode,
+        consent::{Answer, Decision, Tampered},
         ids::{GrantId, RequestId},
     },
     ephemeral::{PENDING_REQUESTS, PENDING_REQUESTS_OF_NETWORK, PendingRequest},
@@ -28,6 +30,8 @@ pub struct Visitor<'a> {
     pub browser: &'a Secret<BrowserCookie>,
     /// The cookie of the session, if there is one.
     pub session: Option<&'a str>,
+    /// Where it comes from.
+    pub peer: &'a Peer,
 }
 
 /// Where the visitor goes next.
@@ -79,7 +83,7 @@ pub enum Stopped {
 }
 
 /// Begins with a request from a client.
-pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &str) -> Result<Next, Stopped> {
+pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>) -> Result<Next, Stopped> {
     let now = ctx.now();
     let id = RequestId::generate(now, ctx.entropy.as_ref());
     let pending = PendingRequest {
@@ -90,9 +94,8 @@ pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>, network: &s
     };
     let next = advance(ctx, id, &pending, visitor, None, now).await?;
     if let Next::Login(id, _) | Next::Consent(id, _) = &next {
-        if ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, network, now).await
-            > ctx.policy.limits.pending_requests
-        {
+        let begun = ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, &visitor.peer.network, now).await;
+        if ctx.over(begun, ctx.policy.limits.pending_requests, "pending_requests", visitor.peer, now).await {
             return Err(Stopped::Crowded);
         }
         park(ctx, id, &pending).await;
@@ -208,6 +211,7 @@ async fn proceed(
     now: Timestamp,
 ) -> Result<Next, Halt> {
     let refused = |error: RedirectError| Ok(Next::Client(Outcome::Error(Box::new(error))));
+    let client_id = bound.client_id().clone();
     let read = match bound.read() {
         Ok(read) => read,
         Err(error) => return refused(error),
@@ -221,6 +225,8 @@ async fn proceed(
         Err(error) => return refused(error),
     };
     let signed_in = login::signed_in(ctx, visitor.session, now).await?.map(|found| freshen(found, pending));
+    let person = signed_in.as_ref().map(|found| found.user.id.clone());
+    let denied = answer.as_ref().is_some_and(|answer| matches!(answer.decision, Decision::Deny));
     let paused = match validated.authenticate(signed_in, now) {
         Ok(authenticated) => authenticated.consent(answer, &ctx.policy, now),
         Err(pause) => Err(pause),
@@ -231,7 +237,9 @@ async fn proceed(
             let code = Secret::<AuthorizationCode>::generate(ctx.entropy.as_ref());
             let grant = GrantId::generate(now, ctx.entropy.as_ref());
             let (location, issued) = consented.issue(&code, grant, &ctx.policy, now);
-            if ctx.store.insert_code(&issued).await? == Applied::Lost {
+            if ctx.store.insert_code(&issued, &consent_given(ctx, &issued, visitor.peer, now)).await?
+                == Applied::Lost
+            {
                 let text = "the application, the resource or the sign-in was removed meanwhile; start again";
                 return refused(address.refuse(OAuthError::new(ErrorCode::AccessDenied, text)));
             }
@@ -239,9 +247,25 @@ async fn proceed(
         }
         Err(Pause::Login(validated)) => Ok(Next::Login(id, validated)),
         Err(Pause::Consent(authenticated)) => Ok(Next::Consent(id, authenticated)),
-        Err(Pause::Refuse(error)) => Ok(Next::Client(Outcome::Error(error))),
+        Err(Pause::Refuse(error)) => {
+            if let Some(person) = person.filter(|_| denied) {
+                let event = ctx.event(Action::ConsentDenied, Actor::User(person), visitor.peer, now);
+                ctx.store.note(&event.on(&client_id)).await?;
+            }
+            Ok(Next::Client(Outcome::Error(error)))
+        }
         Err(Pause::Tampered(tampered)) => Err(Halt::Tampered(tampered)),
     }
+}
+
+fn consent_given(ctx: &Context, issued: &IssuedCode, peer: &Peer, now: Timestamp) -> Event {
+    let grant = issued.grant();
+    ctx.event(Action::ConsentGiven, Actor::User(grant.user_id.clone()), peer, now)
+        .on(&grant.id)
+        .with("client_id", grant.client_id.as_str())
+        .with("resource", grant.resource.as_str())
+        .with("permissions", grant.permissions.to_string())
+        .with("expires_at", grant.expires_at.seconds())
 }
 
 fn freshen(found: SignedIn, pending: &PendingRequest) -> SignedIn {

@@ -7,9 +7,10 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
-use super::{Context, random_hex};
+use super::{Context, Peer, random_hex};
 use crate::{
     domain::{
+        audit::{Action, Actor, Event},
         authorize::{Freshness, SignedIn},
         email::Email,
         ids::UserId,
@@ -29,8 +30,8 @@ pub struct Attempt<'a> {
     pub email: &'a str,
     /// The password.
     pub password: Password<'a>,
-    /// The network the browser is in.
-    pub network: &'a str,
+    /// Where the browser is.
+    pub peer: &'a Peer,
     /// The cookie of a browser that signed in before.
     pub device: Option<&'a str>,
     /// The cookie of the session that the browser has now, if it has one.
@@ -89,7 +90,7 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     let device = user.as_ref().zip(attempt.device).and_then(|(user, cookie)| known_device(ctx, user, cookie));
     let (counter, caller) = match device {
         Some(nonce) => (format!("{name} device {nonce}"), Caller::Acquaintance),
-        None => (format!("{name} network {}", attempt.network), Caller::Stranger),
+        None => (format!("{name} network {}", attempt.peer.network), Caller::Stranger),
     };
     let failures = async |now| ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter, now).await.unwrap_or_default();
     let mut counted: Failures = failures(now).await;
@@ -105,24 +106,28 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     // Both counters count before the slow check, so that parallel guesses do not all see the same small number; a success
     // takes its own share back.
     if caller == Caller::Stranger {
-        let crowd = ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now).await;
-        if crowd > ctx.policy.limits.sign_in_failures {
+        let crowd = ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, &attempt.peer.network, now).await;
+        if ctx.over(crowd, ctx.policy.limits.sign_in_failures, "sign_in_failures", attempt.peer, now).await {
             return Err(NotSignedIn::Wait(Seconds::minutes(1)));
         }
     }
     ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &counted.and_one(now), now).await;
     let password = attempt.password.0.to_owned();
     let right = ctx.passwords.verify(password, user.as_ref().map(|user| &user.password), caller).await?;
+    let known = user.as_ref().map(|user| user.id.clone());
     let Some(user) = user.filter(|user| right && user.disabled_at.is_none()) else {
+        // With and without an account alike, so that the time does not tell.
+        let event = ctx.event(Action::SignInFailed, Actor::Stranger, attempt.peer, now);
+        ctx.store.note(&Event { object: known.map(|user| user.to_string()), ..event }).await?;
         return Err(NotSignedIn::Wrong);
     };
     ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default(), now).await;
     if caller == Caller::Stranger {
-        ctx.ephemeral.unbump(&SIGN_IN_FAILURES_OF_NETWORK, attempt.network, now).await;
+        ctx.ephemeral.unbump(&SIGN_IN_FAILURES_OF_NETWORK, &attempt.peer.network, now).await;
     }
     // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
-    let _ended = sign_out(ctx, attempt.session, now).await?;
-    Ok(open(ctx, &user.id, now).await?)
+    let _ended = sign_out(ctx, attempt.session, attempt.peer, now).await?;
+    Ok(open(ctx, &user.id, attempt.peer, now).await?)
 }
 
 /// The name of a browser that signed in to this account before, out of its cookie `<nonce>.<tag>`.
@@ -140,7 +145,12 @@ fn new_device(ctx: &Context, user: &UserId) -> String {
 }
 
 /// Opens a session for somebody who just proved themselves.
-pub async fn open(ctx: &Context, user: &UserId, now: Timestamp) -> Result<Opened, StoreError> {
+pub(super) async fn open(
+    ctx: &Context,
+    user: &UserId,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<Opened, StoreError> {
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
     let session = Session {
         hash: cookie.hash(),
@@ -149,7 +159,8 @@ pub async fn open(ctx: &Context, user: &UserId, now: Timestamp) -> Result<Opened
         last_seen_at: now,
         ended_at: None,
     };
-    ctx.store.open_session(&session).await?;
+    let event = ctx.event(Action::SignedIn, Actor::User(user.clone()), peer, now).on(user);
+    ctx.store.open_session(&session, &event).await?;
     Ok(Opened { cookie, device: new_device(ctx, user) })
 }
 
@@ -170,10 +181,20 @@ pub async fn signed_in(
     Ok(Some(SignedIn { session, user, freshness: Freshness::Earlier }))
 }
 
-/// Ends the session behind a cookie.
-pub async fn sign_out(ctx: &Context, cookie: Option<&str>, now: Timestamp) -> Result<Applied, StoreError> {
-    match cookie.and_then(Secret::<SessionCookie>::parse) {
-        Some(cookie) => ctx.store.end_session(&cookie.hash(), now).await,
-        None => Ok(Applied::Lost),
-    }
+/// Ends the session behind a cookie, because its person leaves.
+pub async fn leave(ctx: &Context, cookie: Option<&str>, peer: &Peer) -> Result<Applied, StoreError> {
+    sign_out(ctx, cookie, peer, ctx.now()).await
+}
+
+async fn sign_out(
+    ctx: &Context,
+    cookie: Option<&str>,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<Applied, StoreError> {
+    let Some(cookie) = cookie.and_then(Secret::<SessionCookie>::parse) else { return Ok(Applied::Lost) };
+    let Some((session, _)) = ctx.store.session(&cookie.hash()).await? else { return Ok(Applied::Lost) };
+    let person = session.user_id;
+    let event = ctx.event(Action::SignedOut, Actor::User(person.clone()), peer, now).on(&person);
+    ctx.store.end_session(&session.hash, &event).await
 }

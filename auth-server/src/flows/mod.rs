@@ -21,7 +21,11 @@ use doorward_shared::{
 };
 
 use crate::{
-    domain::policy::Policy,
+    domain::{
+        audit::{Action, Actor, Event},
+        grant::Use,
+        policy::Policy,
+    },
     ephemeral::Ephemeral,
     keys::{KeyRing, Tags},
     password::Passwords,
@@ -52,6 +56,40 @@ impl Context {
     /// The time now. A flow asks once.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// A line for the audit trail.
+    fn event(&self, action: Action, actor: Actor, peer: &Peer, now: Timestamp) -> Event {
+        Event::new(action, actor, now, self.entropy.as_ref()).from(peer.address.as_deref())
+    }
+
+    /// True when a counter is past its limit. The moment of passing it is written down, once and not for every request.
+    async fn over(&self, count: u32, limit: u32, name: &'static str, peer: &Peer, now: Timestamp) -> bool {
+        if count == limit.saturating_add(1) {
+            let event = self.event(Action::LimitReached, Actor::Stranger, peer, now).with("limit", name);
+            if let Err(error) = self.store.note(&event).await {
+                tracing::warn!(%error, limit = name, "a limit was reached, and the audit trail could not be written");
+            }
+        }
+        count > limit
+    }
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The network, as far as limits are concerned.
+    pub network: String,
+    /// The address.
+    pub address: Option<String>,
+    /// What its program calls itself: the `User-Agent` header.
+    pub agent: Option<String>,
+}
+
+impl Peer {
+    /// A use of a grant from here.
+    fn uses(&self, now: Timestamp) -> Use {
+        Use::new(now, self.address.as_deref(), self.agent.as_deref())
     }
 }
 

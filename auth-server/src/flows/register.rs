@@ -9,14 +9,21 @@ use doorward_shared::{
 };
 use serde_json::{Map, Value};
 
-use super::{Context, random_hex};
-use crate::{domain::registration::admit, ephemeral::REGISTRATIONS, store::Applied};
+use super::{Context, Peer, random_hex};
+use crate::{
+    domain::{
+        audit::{Action, Actor},
+        registration::admit,
+    },
+    ephemeral::REGISTRATIONS,
+    store::Applied,
+};
 
 /// Registers a client from this network.
 pub async fn register(
     ctx: &Context,
     body: &Map<String, Value>,
-    network: &str,
+    peer: &Peer,
 ) -> Result<RegistrationResponse, OAuthError> {
     let now = ctx.now();
     let rules = &ctx.policy.registration;
@@ -26,17 +33,20 @@ pub async fn register(
             "too many registrations in the last hour; try again later",
         )
     };
-    if ctx.ephemeral.bump(&REGISTRATIONS, network, now).await > rules.per_address {
+    let registered = ctx.ephemeral.bump(&REGISTRATIONS, &peer.network, now).await;
+    if ctx.over(registered, rules.per_address, "registrations_per_address", peer, now).await {
         return Err(too_many());
     }
     let metadata = ClientMetadata::read(body, &rules.app_schemes)?;
     // Only what is about to be stored counts for everybody: nonsense from one corner must not close the door.
-    if ctx.ephemeral.bump(&REGISTRATIONS, "everywhere", now).await > rules.overall {
+    let registered = ctx.ephemeral.bump(&REGISTRATIONS, "everywhere", now).await;
+    if ctx.over(registered, rules.overall, "registrations_overall", peer, now).await {
         return Err(too_many());
     }
     let secret = Secret::<ClientSecret>::generate(ctx.entropy.as_ref());
     let client = admit(&metadata, new_client_id(ctx), secret.hash(), &ctx.policy, now)?;
-    if ctx.store.insert_client(&client).await? == Applied::Lost {
+    let event = ctx.event(Action::ClientRegistered, Actor::Stranger, peer, now).on(&client.id);
+    if ctx.store.insert_client(&client, &event).await? == Applied::Lost {
         // 128 random bits do not repeat; if they did, the source of randomness is broken.
         return Err(OAuthError::new(ErrorCode::ServerError, "the identifier was taken; register again"));
     }

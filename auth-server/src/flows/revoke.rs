@@ -10,28 +10,32 @@ use doorward_shared::{
 };
 
 use super::{
-    Context,
+    Context, Peer,
     token::authenticate::{self, Refused},
     userinfo,
 };
-use crate::domain::{client::Client, refresh};
+use crate::domain::{
+    audit::{Action, Actor},
+    client::Client,
+    refresh,
+};
 
 /// Revokes the presented token. An unknown one, or one of somebody else, is no error (RFC 7009 §2.2).
 pub async fn revoke(
     ctx: &Context,
     form: &Form,
     presented: &PresentedClient,
-    network: &str,
+    peer: &Peer,
 ) -> Result<(), Refused> {
     let now = ctx.now();
     let answer = match authenticate::load(ctx, presented).await {
         Ok(client) => {
-            end_of_token(ctx, form, presented, &client, now).await.map_err(Refused::to_known_client)
+            end_of_token(ctx, form, presented, &client, peer, now).await.map_err(Refused::to_known_client)
         }
         Err(error) => Err(error.into()),
     };
     match answer {
-        Err(refused) => Err(authenticate::brake(ctx, refused, network).await),
+        Err(refused) => Err(authenticate::brake(ctx, refused, peer).await),
         done => done,
     }
 }
@@ -41,6 +45,7 @@ async fn end_of_token(
     form: &Form,
     presented: &PresentedClient,
     client: &Client,
+    peer: &Peer,
     now: Timestamp,
 ) -> Result<(), OAuthError> {
     let who = authenticate::prove(client, presented)?;
@@ -56,7 +61,9 @@ async fn end_of_token(
     };
     if let Some(revocation) = grant.and_then(|grant| refresh::revoke(&grant, &who, &ctx.policy.token, now)) {
         // Lost: somebody else ended it at the same moment, which is what was wanted.
-        let _ended = ctx.store.end_grant(&revocation).await?;
+        let actor = Actor::Client(client.id.clone());
+        let event = ctx.event(Action::GrantRevoked, actor, peer, now).on(revocation.grant());
+        let _ended = ctx.store.end_grant(&revocation, &event).await?;
     }
     Ok(())
 }

@@ -3,11 +3,12 @@
 use doorward_shared::secret::{Secret, SetupLink};
 
 use super::{
-    Context,
+    Context, Peer,
     login::{self, Opened},
 };
 use crate::{
     domain::{
+        audit::{Action, Actor},
         email::{Email, EmailSyntax},
         ids::{OrganizationId, UserId},
         user::{PasswordError, User, check_new_password},
@@ -63,7 +64,12 @@ pub async fn is_live(ctx: &Context, link: &str) -> Result<bool, StoreError> {
 }
 
 /// Spends the link, makes the administrator and signs them in.
-pub async fn complete(ctx: &Context, link: &str, first: &FirstAdministrator<'_>) -> Result<Opened, NotSetUp> {
+pub async fn complete(
+    ctx: &Context,
+    link: &str,
+    first: &FirstAdministrator<'_>,
+    peer: &Peer,
+) -> Result<Opened, NotSetUp> {
     let link = Secret::<SetupLink>::parse(link).ok_or(NotSetUp::Link)?;
     let email = Email::parse(first.email)?;
     check_new_password(first.password.0)?;
@@ -84,8 +90,9 @@ pub async fn complete(ctx: &Context, link: &str, first: &FirstAdministrator<'_>)
         disabled_at: None,
         revoked_until: None,
     };
-    match ctx.store.use_setup_link(&link.hash(), &admin).await? {
-        Applied::Done => Ok(login::open(ctx, &admin.id, now).await?),
+    let event = ctx.event(Action::SetUp, Actor::User(admin.id.clone()), peer, now).on(&admin.id);
+    match ctx.store.use_setup_link(&link.hash(), &admin, &event).await? {
+        Applied::Done => Ok(login::open(ctx, &admin.id, peer, now).await?),
         Applied::Lost => Err(NotSetUp::Link),
     }
 }

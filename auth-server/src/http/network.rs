@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, http::header::USER_AGENT};
 use ipnet::IpNet;
+
+use crate::flows::Peer;
 
 /// Proxies whose `X-Forwarded-For` is believed. Without any, the header is ignored.
 #[derive(Clone, Debug, Default)]
@@ -21,9 +23,22 @@ impl TrustedProxies {
 
     /// The visitor's network: /24 for IPv4, /48 for IPv6: what one customer of a provider may be given.
     pub fn network_of(&self, request: &HttpRequest) -> String {
-        let Some(peer) = request.peer_addr().map(|address| address.ip().to_canonical()) else {
-            return "unknown".to_owned();
-        };
+        self.address_of(request).map_or_else(|| "unknown".to_owned(), network)
+    }
+
+    /// Where the request comes from.
+    pub fn peer_of(&self, request: &HttpRequest) -> Peer {
+        let address = self.address_of(request);
+        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Peer {
+            network: address.map_or_else(|| "unknown".to_owned(), network),
+            address: address.map(|address| address.to_string()),
+            agent: agent.map(String::from),
+        }
+    }
+
+    fn address_of(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr()?.ip().to_canonical();
         let mut visitor = peer;
         if self.trusts(peer) {
             // The rightmost hop that is none of ours; everything to its left was written by strangers.
@@ -37,10 +52,13 @@ impl TrustedProxies {
                 }
             }
         }
-        let length = if visitor.is_ipv4() { 24 } else { 48 };
-        IpNet::new(visitor, length)
-            .map_or_else(|_| visitor.to_string(), |network| network.trunc().to_string())
+        Some(visitor)
     }
+}
+
+fn network(address: IpAddr) -> String {
+    let length = if address.is_ipv4() { 24 } else { 48 };
+    IpNet::new(address, length).map_or_else(|_| address.to_string(), |network| network.trunc().to_string())
 }
 
 #[cfg(test)]

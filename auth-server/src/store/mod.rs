@@ -13,19 +13,22 @@ use async_trait::async_trait;
 use doorward_shared::{
     client_id::ClientId,
     resource::ResourceUri,
+    revocation::Entry,
     secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash, SessionCookie, SetupLink},
     time::Timestamp,
 };
 
 use crate::domain::{
+    audit::{Action, Checkpoint, Event, StoredEvent},
     client::Client,
     code::{FailedTry, IssuedCode, Redemption, StoredCode},
     email::Email,
-    grant::{Grant, Revocation},
-    ids::{GrantId, UserId},
+    grant::{Grant, Method, State, Use},
+    ids::{EventId, GrantId, OrganizationId, UserId},
     policy::SessionPolicy,
     refresh::{RefreshToken, Rotation},
     resource::Resource,
+    revocation::{Narrowing, Revocation, Sweep},
     session::Session,
     signing_key::StoredSigningKey,
     user::User,
@@ -73,21 +76,18 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Stores a new account. `Lost`: the address is taken.
-    async fn insert_user(&self, user: &User) -> Result<Applied>;
+    async fn insert_user(&self, user: &User, event: &Event) -> Result<Applied>;
     /// The account with this identifier.
     async fn user(&self, id: &UserId) -> Result<Option<User>>;
     /// The account with this address.
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>>;
     /// All accounts, by address.
     async fn users(&self) -> Result<Vec<User>>;
-    /// Disables (`Some`) or enables (`None`) an account; its browser sessions and its grants end in the same transaction.
-    /// `Lost`: there is no such account.
-    async fn set_user_disabled(
-        &self,
-        email: &Email,
-        at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Applied>;
+    /// Disables the account whose grants the sweep ends; its browser sessions end with them. `Lost`: there is no such
+    /// account.
+    async fn disable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Enables an account again; nothing of what it had comes back. `Lost`: there is no such account.
+    async fn enable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied>;
     /// True when somebody administers this server.
     async fn has_administrator(&self) -> Result<bool>;
     /// Replaces the setup link. `Lost`: there is an administrator already.
@@ -96,35 +96,46 @@ pub trait Users: Send + Sync {
     async fn setup_link_is_live(&self, link: &SecretHash<SetupLink>) -> Result<bool>;
     /// Spends the link and makes the first administrator, both or neither. `Lost`: the link is spent or replaced,
     /// there is an administrator already, or the address is taken.
-    async fn use_setup_link(&self, link: &SecretHash<SetupLink>, admin: &User) -> Result<Applied>;
+    async fn use_setup_link(
+        &self,
+        link: &SecretHash<SetupLink>,
+        admin: &User,
+        event: &Event,
+    ) -> Result<Applied>;
 }
 
 /// Browser sessions.
 #[async_trait]
 pub trait Sessions: Send + Sync {
     /// Opens a session.
-    async fn open_session(&self, session: &Session) -> Result<()>;
+    async fn open_session(&self, session: &Session, event: &Event) -> Result<()>;
     /// A session and its person.
     async fn session(&self, hash: &SecretHash<SessionCookie>) -> Result<Option<(Session, User)>>;
+    /// The sessions of a person that are not ended, newest first.
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>>;
     /// Writes down that a session was used.
     async fn touch_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<()>;
-    /// Ends a session. `Lost`: it was over already.
-    async fn end_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<Applied>;
+    /// Ends a session at the event's time. `Lost`: it was over already.
+    async fn end_session(&self, hash: &SecretHash<SessionCookie>, event: &Event) -> Result<Applied>;
 }
 
 /// Clients.
 #[async_trait]
 pub trait Clients: Send + Sync {
     /// Stores a new client. `Lost`: the identifier is taken.
-    async fn insert_client(&self, client: &Client) -> Result<Applied>;
+    async fn insert_client(&self, client: &Client, event: &Event) -> Result<Applied>;
     /// Stores a client that the configuration describes, or brings the stored one in line with it. Its grants stay.
     async fn put_configured_client(&self, client: &Client) -> Result<()>;
     /// The client with this identifier.
     async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
     /// All clients, newest first.
     async fn clients(&self) -> Result<Vec<Client>>;
-    /// Removes a client; its grants end in the same transaction. `Lost`: there is none.
-    async fn delete_client(&self, id: &ClientId, now: Timestamp) -> Result<Applied>;
+    /// Disables the client whose grants the sweep ends. `Lost`: there is none.
+    async fn disable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Enables a client again. `Lost`: there is none.
+    async fn enable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Removes the client whose grants the sweep ends. `Lost`: there is none.
+    async fn delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
     /// Forgets clients that registered themselves before `before` and have no grant, not even an ended one that is still
     /// remembered. Answers how many.
     async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64>;
@@ -134,38 +145,143 @@ pub trait Clients: Send + Sync {
 #[async_trait]
 pub trait Resources: Send + Sync {
     /// Stores a new resource server. `Lost`: one with the same address (folded) is there.
-    async fn insert_resource(&self, resource: &Resource) -> Result<Applied>;
+    async fn insert_resource(&self, resource: &Resource, event: &Event) -> Result<Applied>;
     /// The resource server that is meant by this address, in any spelling.
     async fn resource(&self, uri: &ResourceUri) -> Result<Option<Resource>>;
+    /// The resource server that calls this server under this identifier.
+    async fn resource_of(&self, caller: &ClientId) -> Result<Option<Resource>>;
     /// All resource servers, by address.
     async fn resources(&self) -> Result<Vec<Resource>>;
-    /// Removes a resource server; grants for it end in the same transaction. `Lost`: there is none.
-    async fn remove_resource(&self, uri: &ResourceUri, now: Timestamp) -> Result<Applied>;
+    /// Disables the resource server for which the sweep ends all grants. `Lost`: there is none.
+    async fn disable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Enables a resource server again. `Lost`: there is none.
+    async fn enable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Removes the resource server for which the sweep ends all grants. `Lost`: there is none.
+    async fn remove_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
 }
 
 /// Grants with their codes and refresh tokens.
 #[async_trait]
 pub trait Grants: Send + Sync {
     /// Stores a code together with the grant that it stands for. `Lost`: the client, the resource or the session is gone.
-    async fn insert_code(&self, code: &IssuedCode) -> Result<Applied>;
+    async fn insert_code(&self, code: &IssuedCode, event: &Event) -> Result<Applied>;
     /// A code with everything its redemption depends on.
     async fn code(&self, hash: &SecretHash<AuthorizationCode>) -> Result<Option<StoredCode>>;
     /// Spends a code and stores what it buys. `Lost`: it was spent, or its grant was ended, meanwhile.
-    async fn redeem(&self, redemption: &Redemption) -> Result<Applied>;
+    async fn redeem(&self, redemption: &Redemption, by: &Use, event: &Event) -> Result<Applied>;
     /// Counts a wrong verifier.
     async fn count_failed_try(&self, failed: &FailedTry) -> Result<()>;
     /// A refresh token with everything its use depends on.
     async fn refresh_token(&self, hash: &SecretHash<RefreshTokenKind>) -> Result<Option<RefreshToken>>;
     /// Spends a refresh token and stores its successor. `Lost`: it was spent, or its grant was ended, meanwhile.
-    async fn rotate(&self, rotation: &Rotation) -> Result<Applied>;
-    /// Ends a grant, and with it everything that descends from it. `Lost`: it was ended before.
-    async fn end_grant(&self, revocation: &Revocation) -> Result<Applied>;
+    async fn rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied>;
+    /// Ends a grant, and with it everything that descends from it; the feed tells the resource servers. `Lost`: it was
+    /// ended before.
+    async fn end_grant(&self, revocation: &Revocation, event: &Event) -> Result<Applied>;
+    /// Ends many grants; one entry of the feed tells the resource servers. Answers how many ended, and writes that number
+    /// into the event as `grants`.
+    async fn end_grants(&self, sweep: &Sweep, event: &Event) -> Result<u64>;
+    /// Makes a grant smaller or shorter. `Lost`: it was ended or narrowed meanwhile.
+    async fn narrow_grant(&self, narrowing: &Narrowing, event: &Event) -> Result<Applied>;
     /// A grant with its person.
     async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, User)>>;
+    /// The grants that a filter names, newest first, each with its person: at most `limit`, of those older than `before`.
+    async fn grants(
+        &self,
+        filter: &GrantFilter,
+        before: Option<&GrantId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<(Grant, User)>>;
     /// Removes grants that ended before `before`, with their codes and refresh tokens, and sessions that were past the
     /// longest life of `policy` by then. Spent codes and refresh tokens stay as long as their grant, so that a late replay
     /// is still recognised; a grant whose code nobody redeemed goes with the code. Answers how many grants went.
     async fn forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64>;
+}
+
+/// Which grants to list. What is `None` does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct GrantFilter {
+    /// This person's.
+    pub user: Option<UserId>,
+    /// This client's.
+    pub client: Option<ClientId>,
+    /// Those for this resource server.
+    pub resource: Option<ResourceUri>,
+    /// Those of this organization's people.
+    pub organization: Option<OrganizationId>,
+    /// Those that came about like this.
+    pub method: Option<Method>,
+    /// Those that stand so.
+    pub state: Option<State>,
+    /// Those that were last used, or made if never used, before this.
+    pub unused_since: Option<Timestamp>,
+}
+
+/// The revocation feed.
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// The name of this life of the feed; `fresh` becomes it when there is none yet.
+    async fn feed_epoch(&self, fresh: &str) -> Result<String>;
+    /// How far everything is.
+    async fn heads(&self) -> Result<Heads>;
+    /// At most `limit` entries after this number that are not expired, in their order. Read [`Feed::heads`] before: the
+    /// answer is complete up to the number that it gave.
+    async fn revocations_after(&self, after: i64, limit: usize, now: Timestamp) -> Result<Vec<Entry>>;
+    /// Removes expired entries. Answers how many.
+    async fn forget_revocations(&self, now: Timestamp) -> Result<u64>;
+    /// Begins to listen to other processes, where the database can tell of them.
+    async fn listen(&self) -> Result<()>;
+    /// Returns when a counter was probably advanced, by this process or one that is listened to.
+    async fn nudged(&self);
+}
+
+/// How far everything is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// The last number of the revocation feed.
+    pub revocations: i64,
+    /// How often the signing keys changed.
+    pub signing_keys: i64,
+    /// The last number of the audit trail's chain.
+    pub audit: i64,
+}
+
+/// The audit trail.
+#[async_trait]
+pub trait Trail: Send + Sync {
+    /// Writes an event that is no part of a deed, such as a failed sign-in.
+    async fn note(&self, event: &Event) -> Result<()>;
+    /// Takes at most `limit` events that are not chained yet into the chain. Answers how many.
+    async fn chain(&self, limit: u32) -> Result<u32>;
+    /// The events that a filter names, newest first: at most `limit`, of those older than `before`.
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        before: Option<&EventId>,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>>;
+    /// At most `limit` chained events after this number, in the order of the chain.
+    async fn chained_after(&self, sequence: i64, limit: u32) -> Result<Vec<StoredEvent>>;
+    /// Stores a checkpoint. `Lost`: there is one for this number.
+    async fn put_checkpoint(&self, checkpoint: &Checkpoint) -> Result<Applied>;
+    /// All checkpoints, in the order of the chain.
+    async fn checkpoints(&self) -> Result<Vec<Checkpoint>>;
+}
+
+/// Which events to list. What is `None` does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// By this one: an identifier.
+    pub actor: Option<String>,
+    /// Of this kind.
+    pub action: Option<Action>,
+    /// Done to this: an identifier.
+    pub object: Option<String>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
 }
 
 /// Signing keys.
@@ -179,7 +295,7 @@ pub trait SigningKeys: Send + Sync {
 
 /// The whole port.
 #[async_trait]
-pub trait Store: Users + Sessions + Clients + Resources + Grants + SigningKeys {
+pub trait Store: Users + Sessions + Clients + Resources + Grants + SigningKeys + Feed + Trail {
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;
     /// Asks the database for a sign of life.

@@ -1,12 +1,12 @@
 //! The store on `PostgreSQL`: one pool, which reads and writes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Executor,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
-    postgres::{PgConnectOptions, PgConnection},
+    postgres::{PgConnectOptions, PgConnection, PgListener},
 };
 
 use super::{Result, StoreError};
@@ -25,6 +25,9 @@ const CONFLICTS: &[&str] = &["40001", "40P01"];
 
 /// What tells other processes, at the commit, that a counter was advanced.
 const NUDGE: Option<&str> = Some("notify doorward_heads");
+
+/// The channel of [`NUDGE`].
+const CHANNEL: &str = "doorward_heads";
 
 /// How many connections one server holds at most.
 const CONNECTIONS: u32 = 16;
@@ -71,7 +74,25 @@ pub(super) async fn open(url: &str) -> Result<sql::Database> {
                     Remove the setting, or run `alter database <name> set synchronous_commit = on`";
         return Err(StoreError::Unusable(text.to_owned()));
     }
-    Ok(sql::Database { reader: pool.clone(), writer: pool })
+    Ok(sql::Database { reader: pool.clone(), writer: pool, nudge: Arc::default() })
+}
+
+/// Wakes this process when another one advanced a counter, until the pool is closed. The listener takes a connection of the
+/// pool for itself and opens it anew when it is lost; meanwhile, changes are noticed when the counters are looked at.
+async fn listen(database: &sql::Database) -> Result<()> {
+    let mut listener = PgListener::connect_with(&database.reader).await?;
+    listener.listen(CHANNEL).await?;
+    let nudge = Arc::clone(&database.nudge);
+    tokio::spawn(async move {
+        loop {
+            match listener.recv().await {
+                Ok(_) => nudge.notify_one(),
+                Err(sqlx::Error::PoolClosed) => return,
+                Err(_) => tokio::time::sleep(ACQUIRE).await,
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Runs the migrations on a connection of their own. The advisory lock under which sqlx runs them belongs to the

@@ -5,6 +5,7 @@ use std::{
     fs::{DirBuilder, OpenOptions},
     io::ErrorKind,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -66,7 +67,13 @@ pub(super) async fn open(path: &Path) -> Result<sql::Database> {
         return Err(unusable(&path, text));
     }
     let reader = pool().max_connections(READERS).connect_lazy_with(reading);
-    Ok(sql::Database { reader, writer })
+    Ok(sql::Database { reader, writer, nudge: Arc::default() })
+}
+
+/// Nothing tells of other processes; they are noticed when the counters are looked at.
+#[expect(clippy::unused_async, reason = "the other backend waits for its connection")]
+async fn listen(_: &sql::Database) -> Result<()> {
+    Ok(())
 }
 
 /// Switching to WAL takes a lock that `SQLite` does not wait for, so two processes that make the database together may

@@ -81,6 +81,11 @@ impl Backend {
         &self.location
     }
 
+    /// True where the database tells one process of what another one wrote.
+    pub(crate) const fn tells_other_processes(&self) -> bool {
+        matches!(self.location, Location::Postgres(_))
+    }
+
     /// The folder of an SQLite file.
     fn folder(&self) -> Option<PathBuf> {
         match &self.location {

@@ -12,7 +12,7 @@ use doorward_shared::{
 
 use crate::{
     backend::{Backend, at, race, secret},
-    world::{World, client},
+    world::{World, barred_client, client, event, used},
 };
 
 on_each_backend! {
@@ -58,7 +58,7 @@ async fn what_is_stored_of_a_client_comes_back_as_it_was(backend: &Backend) {
     let post = confidential("post", ConfidentialMethod::Post);
     let basic = confidential("basic", ConfidentialMethod::Basic);
     for stored in [client("full"), bare, post, basic] {
-        assert_eq!(store.insert_client(&stored).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_client(&stored, &event()).await.unwrap(), Applied::Done);
         assert!(same(&store.client(&stored.id).await.unwrap().unwrap(), &stored));
     }
     assert!(store.client(&client("nobody").id).await.unwrap().is_none());
@@ -67,11 +67,11 @@ async fn what_is_stored_of_a_client_comes_back_as_it_was(backend: &Backend) {
 async fn an_identifier_is_taken_once(backend: &Backend) {
     let store = backend.store().await;
     let first = client("app");
-    assert_eq!(store.insert_client(&first).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_client(&first, &event()).await.unwrap(), Applied::Done);
     let second = Client { name: Some("Another".to_owned()), ..client("app") };
-    assert_eq!(store.insert_client(&second).await.unwrap(), Applied::Lost);
+    assert_eq!(store.insert_client(&second, &event()).await.unwrap(), Applied::Lost);
     // Identifiers are compared to the letter.
-    assert_eq!(store.insert_client(&client("APP")).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_client(&client("APP"), &event()).await.unwrap(), Applied::Done);
     assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &first));
 }
 
@@ -79,7 +79,7 @@ async fn clients_are_listed_newest_first(backend: &Backend) {
     let store = backend.store().await;
     for (id, seconds) in [("b", 2), ("a", 1), ("d", 3), ("C", 2)] {
         let client = Client { created_at: at(seconds), ..client(id) };
-        assert_eq!(store.insert_client(&client).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_client(&client, &event()).await.unwrap(), Applied::Done);
     }
     let listed: Vec<_> = store.clients().await.unwrap().into_iter().map(|client| client.id).collect();
     assert_eq!(listed.iter().map(ClientId::as_str).collect::<Vec<_>>(), ["d", "C", "b", "a"]);
@@ -107,22 +107,36 @@ async fn a_configured_client_follows_its_configuration_and_keeps_its_grants(back
 async fn deleting_a_client_ends_its_grants_and_nobody_elses(backend: &Backend) {
     let world = World::new(backend).await;
     let other = World { client: client("other"), ..world.clone() };
-    assert_eq!(other.store.insert_client(&other.client).await.unwrap(), Applied::Done);
+    assert_eq!(other.store.insert_client(&other.client, &event()).await.unwrap(), Applied::Done);
     let (grant, token) = world.family().await;
     let (ended_before, _) = world.family().await;
     let (spared, _) = other.family().await;
     let revocation = world.revocation(&ended_before, at(3)).await;
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
     let (rotation, _) = world.rotation(&token).await;
 
-    assert_eq!(world.store.delete_client(&world.client.id, at(5)).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.delete_client(&world.client.id, at(6)).await.unwrap(), Applied::Lost);
+    assert_eq!(
+        world
+            .store
+            .delete_client(&world.client.id, &barred_client(&world.client.id, at(5)), &event())
+            .await
+            .unwrap(),
+        Applied::Done
+    );
+    assert_eq!(
+        world
+            .store
+            .delete_client(&world.client.id, &barred_client(&world.client.id, at(6)), &event())
+            .await
+            .unwrap(),
+        Applied::Lost
+    );
     assert!(world.store.client(&world.client.id).await.unwrap().is_none());
     let ended_at = async |grant| world.store.grant(grant).await.unwrap().unwrap().0.ended.map(|end| end.at);
     assert_eq!(ended_at(&grant).await, Some(at(5)));
     assert_eq!(ended_at(&ended_before).await, Some(at(3)));
     assert_eq!(ended_at(&spared).await, None);
-    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Lost);
     let reasons = "select count(*) from grants where end_reason in ('not_allowed', 'revoked')";
     assert_eq!(backend.number(reasons).await, 2);
 }
@@ -132,9 +146,16 @@ async fn a_deleted_client_that_comes_back_finds_no_live_grant(backend: &Backend)
     let (grant, token) = world.family().await;
     let (code, _) = world.code().await;
     let (redemption, _) = world.redemption(&code).await;
-    assert_eq!(world.store.delete_client(&world.client.id, at(5)).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.insert_client(&world.client).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Lost);
+    assert_eq!(
+        world
+            .store
+            .delete_client(&world.client.id, &barred_client(&world.client.id, at(5)), &event())
+            .await
+            .unwrap(),
+        Applied::Done
+    );
+    assert_eq!(world.store.insert_client(&world.client, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Lost);
     let token = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
     assert_eq!((token.grant.id, token.grant.ended.map(|end| end.at)), (grant, Some(at(5))));
 }
@@ -147,9 +168,13 @@ async fn a_grant_that_is_made_while_its_client_is_deleted_never_lives(backend: &
             let world = if i % 2 == 0 { world.clone() } else { other.clone() };
             async move {
                 if i == 5 {
-                    world.store.delete_client(&world.client.id, at(5)).await.unwrap()
+                    world
+                        .store
+                        .delete_client(&world.client.id, &barred_client(&world.client.id, at(5)), &event())
+                        .await
+                        .unwrap()
                 } else {
-                    world.store.insert_code(&world.authorize(at(0)).1).await.unwrap()
+                    world.store.insert_code(&world.authorize(at(0)).1, &event()).await.unwrap()
                 }
             }
         })
@@ -157,9 +182,9 @@ async fn a_grant_that_is_made_while_its_client_is_deleted_never_lives(backend: &
         assert_eq!(answers[5], Applied::Done);
         assert_eq!(backend.number("select count(*) from grants where ended_at is null").await, 0);
         let (_, late) = world.authorize(at(0));
-        assert_eq!(world.store.insert_code(&late).await.unwrap(), Applied::Lost);
+        assert_eq!(world.store.insert_code(&late, &event()).await.unwrap(), Applied::Lost);
         assert!(world.store.code(late.hash()).await.unwrap().is_none());
-        assert_eq!(world.store.insert_client(&world.client).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.insert_client(&world.client, &event()).await.unwrap(), Applied::Done);
     }
 }
 
@@ -169,7 +194,7 @@ async fn unused_registrations_are_forgotten_and_used_ones_are_not(backend: &Back
     let by_hand = Client { origin: Origin::Administrator, ..client("by-hand") };
     let young = Client { created_at: at(100), ..client("young") };
     for client in [&client("unused-1"), &client("unused-2"), &by_hand, &young] {
-        assert_eq!(world.store.insert_client(client).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.insert_client(client, &event()).await.unwrap(), Applied::Done);
     }
     assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 2);
     assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 0);
@@ -187,7 +212,7 @@ async fn a_client_that_gets_its_first_grant_now_is_not_forgotten(backend: &Backe
             let (world, other, issued) = (world.clone(), Arc::clone(&other), issued.clone());
             async move {
                 match i {
-                    0 => world.store.insert_code(&issued).await.unwrap() == Applied::Done,
+                    0 => world.store.insert_code(&issued, &event()).await.unwrap() == Applied::Done,
                     _ => other.forget_unused_clients(at(9)).await.unwrap() == 1,
                 }
             }
@@ -198,7 +223,7 @@ async fn a_client_that_gets_its_first_grant_now_is_not_forgotten(backend: &Backe
         assert_eq!(world.store.client(&world.client.id).await.unwrap().is_some(), granted);
         // As if it had never been used: the next round begins as this one did.
         backend.change("delete from authorization_codes; delete from grants").await;
-        world.store.insert_client(&world.client).await.map(|_| ()).unwrap();
+        world.store.insert_client(&world.client, &event()).await.map(|_| ()).unwrap();
     }
 }
 
@@ -216,7 +241,11 @@ async fn a_grant_that_is_under_way_when_its_client_is_deleted_ends(backend: &Bac
     let world = World::new(backend).await;
     let granting = backend.meanwhile(&world.grant_by_hand()).await;
     let (store, id) = (world.store.clone(), world.client.id.clone());
-    let answer = granting.overtakes(async move { store.delete_client(&id, at(5)).await.unwrap() }).await;
+    let answer = granting
+        .overtakes(
+            async move { store.delete_client(&id, &barred_client(&id, at(5)), &event()).await.unwrap() },
+        )
+        .await;
     assert_eq!(answer, Applied::Done);
     assert!(world.store.client(&world.client.id).await.unwrap().is_none());
     assert_eq!(backend.number("select count(*) from grants where ended_at is not null").await, 1);
@@ -227,7 +256,7 @@ async fn a_code_for_a_client_whose_deletion_is_under_way_is_lost(backend: &Backe
     let (code, issued) = world.authorize(at(0));
     let deleting = backend.meanwhile("delete from clients").await;
     let store = world.store.clone();
-    let answer = deleting.overtakes(async move { store.insert_code(&issued).await.unwrap() }).await;
+    let answer = deleting.overtakes(async move { store.insert_code(&issued, &event()).await.unwrap() }).await;
     assert_eq!(answer, Applied::Lost);
     assert!(world.store.code(&code.hash()).await.unwrap().is_none());
     assert_eq!(backend.number("select count(*) from grants").await, 0);
@@ -242,7 +271,10 @@ async fn a_verb_that_postgres_rolls_back_for_a_deadlock_is_tried_again() {
     let locking = "set local deadlock_timeout = '60s'; select 1 from clients for update";
     let mut other = backend.meanwhile(locking).await;
     let (store, id) = (world.store.clone(), world.client.id.clone());
-    let verb = tokio::spawn(async move { store.delete_client(&id, at(5)).await.unwrap() });
+    let verb =
+        tokio::spawn(
+            async move { store.delete_client(&id, &barred_client(&id, at(5)), &event()).await.unwrap() },
+        );
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     other.and("update grants set last_used_at = 1").await;
     other.and("commit").await;

@@ -11,7 +11,7 @@ use doorward_shared::token::GrantType;
 
 use crate::{
     backend::{Backend, at, race, secret},
-    world::{Verifier, World, client},
+    world::{Verifier, World, client, event, used},
 };
 
 on_each_backend! {
@@ -48,7 +48,7 @@ async fn a_code_without_its_session_is_not_stored(backend: &Backend) {
     let world = World::new(backend).await;
     let gone = World { session: crate::world::session(&world.user, at(0)), ..world.clone() };
     let (code, issued) = gone.authorize(at(0));
-    assert_eq!(world.store.insert_code(&issued).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.insert_code(&issued, &event()).await.unwrap(), Applied::Lost);
     assert!(world.store.code(&code.hash()).await.unwrap().is_none());
     assert!(world.store.grant(&issued.grant().id).await.unwrap().is_none(), "both or neither");
 }
@@ -64,7 +64,7 @@ async fn of_many_redemptions_of_one_code_exactly_one_succeeds(backend: &Backend)
     let answers = race(verdicts.len(), |i| {
         let (store, verdict) =
             (if i % 2 == 0 { &world } else { &other }.store.clone(), verdicts[i].0.clone());
-        async move { store.redeem(&verdict).await.unwrap() }
+        async move { store.redeem(&verdict, &used(), &event()).await.unwrap() }
     })
     .await;
     assert_eq!(answers.iter().filter(|answer| **answer == Applied::Done).count(), 1);
@@ -82,11 +82,11 @@ async fn a_spent_code_is_recognised_as_a_replay(backend: &Backend) {
     let world = World::new(backend).await;
     let (code, issued) = world.code().await;
     let (redemption, token) = world.redemption(&code).await;
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Done);
     let spent = world.store.code(&code.hash()).await.unwrap().unwrap();
     assert_eq!(spent.spent_at, Some(at(1)));
     let (Verdict::Replay(revocation), _) = world.judge_code(&spent, Verifier::Right, at(2)) else { panic!() };
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
     let token = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
     assert_eq!(
         (token.grant.id, token.grant.ended.map(|end| end.at)),
@@ -99,8 +99,8 @@ async fn a_code_of_an_ended_grant_buys_nothing(backend: &Backend) {
     let (code, issued) = world.code().await;
     let (redemption, token) = world.redemption(&code).await;
     let revocation = world.revocation(&issued.grant().id, at(1)).await;
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Lost);
     assert_eq!(world.store.code(&code.hash()).await.unwrap().unwrap().spent_at, None);
     assert!(world.store.refresh_token(&token.hash()).await.unwrap().is_none());
 }
@@ -113,23 +113,23 @@ async fn a_redemption_that_cannot_store_its_token_leaves_the_code_unspent(backen
     let (_, taken) = world.family().await;
     let steal = format!("update refresh_tokens set hash = '{}'", token.hash().to_text());
     assert_eq!(backend.change(&steal).await, 1);
-    assert!(world.store.redeem(&redemption).await.is_err());
+    assert!(world.store.redeem(&redemption, &used(), &event()).await.is_err());
     assert_eq!(world.store.code(&code.hash()).await.unwrap().unwrap().spent_at, None);
     let give_back = format!("update refresh_tokens set hash = '{}'", taken.hash().to_text());
     assert_eq!(backend.change(&give_back).await, 1);
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Done);
 }
 
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token(backend: &Backend) {
     let world = World::new(backend).await;
     let plain = Client { grant_types: vec![GrantType::AuthorizationCode], ..client("plain") };
-    assert_eq!(world.store.insert_client(&plain).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.insert_client(&plain, &event()).await.unwrap(), Applied::Done);
     let world = World { client: plain, ..world };
     let (code, _) = world.code().await;
     let (redemption, token) = world.redemption(&code).await;
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Done);
     assert!(world.store.refresh_token(&token.hash()).await.unwrap().is_none());
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Lost);
 }
 
 async fn wrong_verifiers_are_counted_to_the_last_one(backend: &Backend) {

@@ -5,7 +5,7 @@ use doorward_shared::secret::SystemEntropy;
 
 use crate::{
     backend::{Backend, at, race},
-    world::World,
+    world::{World, event, used},
 };
 
 on_each_backend! {
@@ -27,8 +27,8 @@ async fn a_grant_ends_once_and_keeps_its_first_reason(backend: &Backend) {
     let world = World::new(backend).await;
     let (grant, _) = world.family().await;
     let (first, second) = (world.revocation(&grant, at(3)).await, world.revocation(&grant, at(4)).await);
-    assert_eq!(world.store.end_grant(&first).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.end_grant(&second).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.end_grant(&first, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&second, &event()).await.unwrap(), Applied::Lost);
     assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended.map(|end| end.at), Some(at(3)));
     assert_eq!(backend.number("select count(*) from grants where end_reason = 'revoked'").await, 1);
 }
@@ -45,8 +45,8 @@ async fn a_redemption_that_races_the_end_of_its_grant_leaves_nothing_live(backen
             let (redemption, revocation) = (redemption.clone(), revocation.clone());
             async move {
                 match i {
-                    0 => world.store.redeem(&redemption).await.unwrap(),
-                    _ => other.store.end_grant(&revocation).await.unwrap(),
+                    0 => world.store.redeem(&redemption, &used(), &event()).await.unwrap(),
+                    _ => other.store.end_grant(&revocation, &event()).await.unwrap(),
                 }
             }
         })
@@ -64,7 +64,8 @@ async fn a_redemption_that_meets_the_end_of_its_grant_under_way_waits_and_loses(
     let (redemption, token) = world.redemption(&code).await;
     let ending = backend.meanwhile("update grants set ended_at = 3, end_reason = 'revoked'").await;
     let store = world.store.clone();
-    let answer = ending.overtakes(async move { store.redeem(&redemption).await.unwrap() }).await;
+    let answer =
+        ending.overtakes(async move { store.redeem(&redemption, &used(), &event()).await.unwrap() }).await;
     assert_eq!(answer, Applied::Lost);
     assert!(world.store.refresh_token(&token.hash()).await.unwrap().is_none());
     assert_eq!(world.store.code(&code.hash()).await.unwrap().unwrap().spent_at, None);

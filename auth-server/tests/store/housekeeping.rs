@@ -5,7 +5,7 @@ use doorward_shared::time::{Seconds, Timestamp};
 
 use crate::{
     backend::{Backend, at},
-    world::{World, session},
+    world::{World, event, session, used},
 };
 
 on_each_backend! {
@@ -26,14 +26,14 @@ async fn a_spent_refresh_token_stays_as_long_as_its_grant_and_goes_with_it(backe
     let world = World::new(backend).await;
     let (grant, token) = world.family().await;
     let (rotation, fresh) = world.rotation(&token).await;
-    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
     // Long after the spent one would have expired, and before the grant does.
     let late = at(0).plus(Seconds::days(89));
     assert_eq!(forget(&world, late).await, 0);
     assert!(world.store.refresh_token(&token.hash()).await.unwrap().unwrap().spent_at.is_some());
 
     let revocation = world.revocation(&grant, late).await;
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
     assert_eq!(forget(&world, late).await, 0);
     assert!(world.store.refresh_token(&token.hash()).await.unwrap().is_some());
     assert_eq!(forget(&world, late.plus(Seconds::new(1))).await, 1);
@@ -69,7 +69,7 @@ async fn a_code_that_can_still_be_redeemed_stays(backend: &Backend) {
     let (code, _) = world.code().await;
     assert_eq!(forget(&world, at(59)).await, 0);
     let (redemption, _) = world.redemption(&code).await;
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Done);
 }
 
 async fn sessions_are_forgotten_once_they_are_past_their_longest_life(backend: &Backend) {
@@ -77,7 +77,7 @@ async fn sessions_are_forgotten_once_they_are_past_their_longest_life(backend: &
     let now = at(0).plus(Seconds::days(10));
     let open = async |auth_time: Timestamp| {
         let session = session(&world.user, auth_time);
-        world.store.open_session(&session).await.unwrap();
+        world.store.open_session(&session, &event()).await.unwrap();
         world.store.touch_session(&session.hash, now).await.unwrap();
         session.hash
     };
@@ -95,7 +95,7 @@ async fn a_session_stays_while_a_code_of_it_does(backend: &Backend) {
     assert_eq!(forget(&world, late).await, 0);
     assert!(world.store.session(&world.session.hash).await.unwrap().is_some());
     let revocation = world.revocation(&grant, late).await;
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
     assert_eq!(forget(&world, late.plus(Seconds::new(1))).await, 1);
     assert!(world.store.session(&world.session.hash).await.unwrap().is_none());
 }
@@ -105,7 +105,7 @@ async fn a_client_is_forgotten_after_its_last_grant(backend: &Backend) {
     let (grant, _) = world.family().await;
     assert_eq!(world.store.forget_unused_clients(at(9)).await.unwrap(), 0);
     let revocation = world.revocation(&grant, at(3)).await;
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
     assert_eq!(forget(&world, at(9)).await, 1);
     assert_eq!(world.store.forget_unused_clients(at(9)).await.unwrap(), 1);
 }

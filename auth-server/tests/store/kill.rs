@@ -10,7 +10,7 @@ use doorward_shared::secret::{RefreshToken, Secret};
 
 use crate::{
     backend::{Backend, variable},
-    world::World,
+    world::{World, used},
 };
 
 /// Set for the child: where the store is, and the refresh token to begin with.
@@ -46,7 +46,7 @@ async fn rotate_until_killed(location: Location) {
     let mut token = Secret::<RefreshToken>::parse(&variable(TOKEN).unwrap()).unwrap();
     loop {
         let (rotation, fresh) = world.rotation(&token).await;
-        assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
         let mut out = std::io::stdout().lock();
         writeln!(out, "{ACKNOWLEDGED}{} {}", rotation.successor().generation(), fresh.expose()).unwrap();
         out.flush().unwrap();
@@ -67,7 +67,7 @@ async fn kill_again_and_again(backend: &Backend, own_name: &str) {
         if stored.spent_at.is_none() {
             // And the survivor goes on where the dead one stopped.
             let (rotation, _) = world.rotation(&token).await;
-            assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
+            assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
         }
         world.store.close().await;
     }

@@ -8,6 +8,7 @@
 mod backend;
 mod clients;
 mod codes;
+mod feed;
 mod grants;
 mod hold;
 mod housekeeping;
@@ -17,5 +18,6 @@ mod refresh_tokens;
 mod resources;
 mod sessions;
 mod signing_keys;
+mod trail;
 mod users;
 mod world;

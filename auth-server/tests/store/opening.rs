@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{
     backend::{Backend, POSTGRES, at, race, variable},
-    world::World,
+    world::{World, event, event_at, used},
 };
 
 on_each_backend! {
@@ -21,7 +21,7 @@ async fn a_restart_keeps_everything(backend: &Backend) {
     let world = World::new(backend).await;
     let (grant, token) = world.family().await;
     let (rotation, fresh) = world.rotation(&token).await;
-    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
     let (code, _) = world.code().await;
     world.store.close().await;
 
@@ -34,7 +34,7 @@ async fn a_restart_keeps_everything(backend: &Backend) {
     assert!(world.store.refresh_token(&token.hash()).await.unwrap().unwrap().spent_at.is_some());
     assert!(world.store.refresh_token(&fresh.hash()).await.unwrap().unwrap().spent_at.is_none());
     let (redemption, _) = world.redemption(&code).await;
-    assert_eq!(world.store.redeem(&redemption).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Done);
 }
 
 async fn migrating_twice_changes_nothing(backend: &Backend) {
@@ -91,7 +91,7 @@ async fn a_store_answers_until_it_is_closed(backend: &Backend) {
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.users().await, Err(StoreError::Unavailable(_))));
     assert!(matches!(
-        store.end_session(&crate::backend::secret().hash(), at(0)).await,
+        store.end_session(&crate::backend::secret().hash(), &event_at(at(0))).await,
         Err(StoreError::Unavailable(_))
     ));
 }

@@ -4,7 +4,7 @@ use doorward::{domain::refresh::Verdict, store::Applied};
 
 use crate::{
     backend::{Backend, at, race, secret},
-    world::World,
+    world::{World, event, used},
 };
 
 on_each_backend! {
@@ -35,8 +35,8 @@ async fn a_rotation_spends_the_token_and_stores_its_successor(backend: &Backend)
     let (grant, mut token) = world.family().await;
     for generation in 1..=5 {
         let (rotation, fresh) = world.rotation(&token).await;
-        assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
-        assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+        assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Lost);
         let spent = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
         let next = world.store.refresh_token(&fresh.hash()).await.unwrap().unwrap();
         assert_eq!((spent.generation, spent.spent_at), (generation - 1, Some(at(2))));
@@ -56,7 +56,7 @@ async fn of_many_rotations_of_one_token_exactly_one_succeeds(backend: &Backend) 
     let answers = race(verdicts.len(), |i| {
         let (store, verdict) =
             (if i % 2 == 0 { &world } else { &other }.store.clone(), verdicts[i].0.clone());
-        async move { store.rotate(&verdict).await.unwrap() }
+        async move { store.rotate(&verdict, &used()).await.unwrap() }
     })
     .await;
     assert_eq!(answers.iter().filter(|answer| **answer == Applied::Done).count(), 1);
@@ -71,24 +71,24 @@ async fn a_rotation_that_cannot_store_its_successor_leaves_the_token_unspent(bac
     let (_, token) = world.family().await;
     let (_, taken) = world.family().await;
     let rotation = world.rotation_to(&token, &taken).await;
-    assert!(world.store.rotate(&rotation).await.is_err());
+    assert!(world.store.rotate(&rotation, &used()).await.is_err());
     assert_eq!(world.store.refresh_token(&token.hash()).await.unwrap().unwrap().spent_at, None);
     let (rotation, _) = world.rotation(&token).await;
-    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
 }
 
 async fn a_spent_token_is_recognised_as_a_replay_and_its_family_ends(backend: &Backend) {
     let world = World::new(backend).await;
     let (_, token) = world.family().await;
     let (rotation, fresh) = world.rotation(&token).await;
-    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
     let (next, _) = world.rotation(&fresh).await;
     let spent = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
     let (Verdict::Replay(revocation), _) = world.judge_refresh(&spent, at(3)) else { panic!() };
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.end_grant(&revocation).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_grant(&revocation, &event()).await.unwrap(), Applied::Lost);
     // The successor was judged before the end, and comes to the store after it.
-    assert_eq!(world.store.rotate(&next).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.rotate(&next, &used()).await.unwrap(), Applied::Lost);
     let successor = world.store.refresh_token(&fresh.hash()).await.unwrap().unwrap();
     assert!(matches!(world.judge_refresh(&successor, at(4)).0, Verdict::Refuse(_)));
     let reason = "select count(*) from grants where end_reason = 'refresh_replayed'";
@@ -107,8 +107,8 @@ async fn a_rotation_that_races_the_end_of_its_grant_leaves_nothing_live(backend:
             let (rotation, revocation) = (rotation.clone(), revocation.clone());
             async move {
                 match i {
-                    0 => world.store.rotate(&rotation).await.unwrap(),
-                    _ => other.store.end_grant(&revocation).await.unwrap(),
+                    0 => world.store.rotate(&rotation, &used()).await.unwrap(),
+                    _ => other.store.end_grant(&revocation, &event()).await.unwrap(),
                 }
             }
         })
@@ -130,7 +130,7 @@ async fn a_rotation_that_meets_the_end_of_its_grant_under_way_waits_and_loses(ba
     let (rotation, fresh) = world.rotation(&token).await;
     let ending = backend.meanwhile("update grants set ended_at = 3, end_reason = 'revoked'").await;
     let store = world.store.clone();
-    let answer = ending.overtakes(async move { store.rotate(&rotation).await.unwrap() }).await;
+    let answer = ending.overtakes(async move { store.rotate(&rotation, &used()).await.unwrap() }).await;
     assert_eq!(answer, Applied::Lost);
     assert!(world.store.refresh_token(&fresh.hash()).await.unwrap().is_none());
     assert_eq!(world.store.refresh_token(&token.hash()).await.unwrap().unwrap().spent_at, None);
@@ -148,9 +148,9 @@ async fn rotations_of_many_families_at_once_all_succeed(backend: &Backend) {
         let (world, tokens) = (if i % 2 == 0 { world.clone() } else { other.clone() }, tokens.clone());
         async move {
             let (rotation, first) = world.rotation(&tokens[i]).await;
-            let first_answer = world.store.rotate(&rotation).await.unwrap();
+            let first_answer = world.store.rotate(&rotation, &used()).await.unwrap();
             let (rotation, _) = world.rotation(&first).await;
-            (first_answer, world.store.rotate(&rotation).await.unwrap())
+            (first_answer, world.store.rotate(&rotation, &used()).await.unwrap())
         }
     })
     .await;

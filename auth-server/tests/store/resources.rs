@@ -8,7 +8,7 @@ use doorward_shared::{
 
 use crate::{
     backend::{Backend, at, race},
-    world::{World, resource},
+    world::{World, barred_resource, event, resource, used},
 };
 
 on_each_backend! {
@@ -37,7 +37,7 @@ async fn what_is_stored_of_a_resource_comes_back_as_it_was(backend: &Backend) {
     let model = PermissionModel::new(vec![permission], vec![tier]).unwrap();
     let own = Resource { model, ..resource("https://notes.test/mcp?tenant=1") };
     for stored in [resource("HTTP://LocalHost:9100/mcp/"), own] {
-        assert_eq!(store.insert_resource(&stored).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_resource(&stored, &event()).await.unwrap(), Applied::Done);
         assert!(same(&store.resource(&stored.uri).await.unwrap().unwrap(), &stored));
     }
 }
@@ -45,11 +45,11 @@ async fn what_is_stored_of_a_resource_comes_back_as_it_was(backend: &Backend) {
 async fn a_resource_is_found_and_taken_in_every_spelling(backend: &Backend) {
     let store = backend.store().await;
     let stored = resource("https://mcp.test/a");
-    assert_eq!(store.insert_resource(&stored).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_resource(&stored, &event()).await.unwrap(), Applied::Done);
     for spelling in ["https://MCP.test:443/a/", "https://mcp.test/a"] {
         let uri = ResourceUri::parse(spelling).unwrap();
         assert!(same(&store.resource(&uri).await.unwrap().unwrap(), &stored));
-        assert_eq!(store.insert_resource(&resource(spelling)).await.unwrap(), Applied::Lost);
+        assert_eq!(store.insert_resource(&resource(spelling), &event()).await.unwrap(), Applied::Lost);
     }
     assert!(store.resource(&ResourceUri::parse("https://mcp.test/A").unwrap()).await.unwrap().is_none());
 }
@@ -58,7 +58,7 @@ async fn resources_are_listed_by_address(backend: &Backend) {
     let store = backend.store().await;
     let sorted = ["http://a.test/Z", "http://a.test/a", "http://b.test/", "https://a.test/"];
     for at in [2, 0, 3, 1] {
-        assert_eq!(store.insert_resource(&resource(sorted[at])).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_resource(&resource(sorted[at]), &event()).await.unwrap(), Applied::Done);
     }
     let listed = store.resources().await.unwrap();
     assert_eq!(listed.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(), sorted);
@@ -67,19 +67,25 @@ async fn resources_are_listed_by_address(backend: &Backend) {
 async fn removing_a_resource_ends_its_grants_and_nobody_elses(backend: &Backend) {
     let world = World::new(backend).await;
     let other = World { resource: resource("https://mcp.test/b"), ..world.clone() };
-    assert_eq!(other.store.insert_resource(&other.resource).await.unwrap(), Applied::Done);
+    assert_eq!(other.store.insert_resource(&other.resource, &event()).await.unwrap(), Applied::Done);
     let (grant, token) = world.family().await;
     let (spared, _) = other.family().await;
     let (rotation, _) = world.rotation(&token).await;
     let spelling = ResourceUri::parse("https://MCP.test/a/").unwrap();
-    assert_eq!(world.store.remove_resource(&spelling, at(5)).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.remove_resource(&spelling, at(6)).await.unwrap(), Applied::Lost);
+    assert_eq!(
+        world.store.remove_resource(&spelling, &barred_resource(&spelling, at(5)), &event()).await.unwrap(),
+        Applied::Done
+    );
+    assert_eq!(
+        world.store.remove_resource(&spelling, &barred_resource(&spelling, at(6)), &event()).await.unwrap(),
+        Applied::Lost
+    );
     assert!(world.store.resource(&world.resource.uri).await.unwrap().is_none());
     assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended.map(|end| end.at), Some(at(5)));
     assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended, None);
     // Registering it again revives nothing.
-    assert_eq!(world.store.insert_resource(&world.resource).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.insert_resource(&world.resource, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Lost);
 }
 
 async fn a_grant_that_is_made_while_its_resource_is_removed_never_lives(backend: &Backend) {
@@ -90,16 +96,24 @@ async fn a_grant_that_is_made_while_its_resource_is_removed_never_lives(backend:
             let world = if i % 2 == 0 { world.clone() } else { other.clone() };
             async move {
                 if i == 5 {
-                    world.store.remove_resource(&world.resource.uri, at(5)).await.unwrap()
+                    world
+                        .store
+                        .remove_resource(
+                            &world.resource.uri,
+                            &barred_resource(&world.resource.uri, at(5)),
+                            &event(),
+                        )
+                        .await
+                        .unwrap()
                 } else {
-                    world.store.insert_code(&world.authorize(at(0)).1).await.unwrap()
+                    world.store.insert_code(&world.authorize(at(0)).1, &event()).await.unwrap()
                 }
             }
         })
         .await;
         assert_eq!(answers[5], Applied::Done);
         assert_eq!(backend.number("select count(*) from grants where ended_at is null").await, 0);
-        assert_eq!(world.store.insert_resource(&world.resource).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.insert_resource(&world.resource, &event()).await.unwrap(), Applied::Done);
     }
 }
 
@@ -107,7 +121,11 @@ async fn a_grant_that_is_under_way_when_its_resource_is_removed_ends(backend: &B
     let world = World::new(backend).await;
     let granting = backend.meanwhile(&world.grant_by_hand()).await;
     let (store, uri) = (world.store.clone(), world.resource.uri.clone());
-    let answer = granting.overtakes(async move { store.remove_resource(&uri, at(5)).await.unwrap() }).await;
+    let answer = granting
+        .overtakes(async move {
+            store.remove_resource(&uri, &barred_resource(&uri, at(5)), &event()).await.unwrap()
+        })
+        .await;
     assert_eq!(answer, Applied::Done);
     assert!(world.store.resource(&world.resource.uri).await.unwrap().is_none());
     assert_eq!(backend.number("select count(*) from grants where ended_at is not null").await, 1);

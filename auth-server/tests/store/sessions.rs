@@ -4,7 +4,7 @@ use doorward::store::Applied;
 
 use crate::{
     backend::{Backend, at, secret},
-    world::{World, session},
+    world::{World, event, event_at, session},
 };
 
 on_each_backend! {
@@ -30,7 +30,7 @@ async fn a_session_is_touched_forward_only_and_not_after_its_end(backend: &Backe
     assert_eq!(last_seen().await, at(60));
     world.store.touch_session(hash, at(30)).await.unwrap();
     assert_eq!(last_seen().await, at(60));
-    assert_eq!(world.store.end_session(hash, at(70)).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_session(hash, &event_at(at(70))).await.unwrap(), Applied::Done);
     world.store.touch_session(hash, at(90)).await.unwrap();
     assert_eq!(last_seen().await, at(60));
 }
@@ -38,15 +38,15 @@ async fn a_session_is_touched_forward_only_and_not_after_its_end(backend: &Backe
 async fn a_session_ends_once(backend: &Backend) {
     let world = World::new(backend).await;
     let hash = &world.session.hash;
-    assert_eq!(world.store.end_session(hash, at(5)).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.end_session(hash, at(6)).await.unwrap(), Applied::Lost);
-    assert_eq!(world.store.end_session(&secret().hash(), at(6)).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.end_session(hash, &event_at(at(5))).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_session(hash, &event_at(at(6))).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.end_session(&secret().hash(), &event_at(at(6))).await.unwrap(), Applied::Lost);
     assert_eq!(world.store.session(hash).await.unwrap().unwrap().0.ended_at, Some(at(5)));
 }
 
 async fn nobody_without_an_account_gets_a_session(backend: &Backend) {
     let world = World::new(backend).await;
     let stranger = session(&crate::world::user("nobody@x.test"), at(0));
-    assert!(world.store.open_session(&stranger).await.is_err());
+    assert!(world.store.open_session(&stranger, &event()).await.is_err());
     assert!(world.store.session(&stranger.hash).await.unwrap().is_none());
 }

@@ -9,7 +9,7 @@ use doorward::{
 
 use crate::{
     backend::{Backend, at, link, race},
-    world::{World, session, user},
+    world::{World, barred_user, event, event_at, session, used, user},
 };
 
 on_each_backend! {
@@ -43,7 +43,7 @@ async fn what_is_stored_of_a_person_comes_back_as_it_was(backend: &Backend) {
     let plain = User { name: None, groups: vec![], ..user("bob@example.test") };
     let full = User { admin_since: Some(at(1)), disabled_at: Some(at(2)), ..user("alice@example.test") };
     for person in [plain, full] {
-        assert_eq!(store.insert_user(&person).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_user(&person, &event()).await.unwrap(), Applied::Done);
         assert!(same(&store.user(&person.id).await.unwrap().unwrap(), &person));
         assert!(same(&store.user_by_email(&person.email).await.unwrap().unwrap(), &person));
     }
@@ -54,8 +54,8 @@ async fn what_is_stored_of_a_person_comes_back_as_it_was(backend: &Backend) {
 async fn an_address_is_taken_once(backend: &Backend) {
     let store = backend.store().await;
     let first = user("alice@example.test");
-    assert_eq!(store.insert_user(&first).await.unwrap(), Applied::Done);
-    assert_eq!(store.insert_user(&user("alice@example.test")).await.unwrap(), Applied::Lost);
+    assert_eq!(store.insert_user(&first, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_user(&user("alice@example.test"), &event()).await.unwrap(), Applied::Lost);
     let people = store.users().await.unwrap();
     assert_eq!(people.len(), 1);
     assert!(same(&people[0], &first));
@@ -66,7 +66,7 @@ async fn people_are_listed_by_address(backend: &Backend) {
     // An order of which the collations of databases think differently.
     let sorted = ["a+z@x.test", "a-b@x.test", "a.b@x.test", "a_b@x.test", "ab@x.test"];
     for email in ["ab@x.test", "a_b@x.test", "a+z@x.test", "a.b@x.test", "a-b@x.test"] {
-        assert_eq!(store.insert_user(&user(email)).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_user(&user(email), &event()).await.unwrap(), Applied::Done);
     }
     let listed: Vec<_> = store.users().await.unwrap().into_iter().map(|user| user.email).collect();
     assert_eq!(listed.iter().map(Email::as_str).collect::<Vec<_>>(), sorted);
@@ -77,14 +77,17 @@ async fn disabling_a_person_ends_their_sessions_and_nobody_elses(backend: &Backe
     let (alice, bob) = (user("alice@x.test"), user("bob@x.test"));
     let mut sessions = Vec::new();
     for person in [&alice, &alice, &bob] {
-        store.insert_user(person).await.map(|_| ()).unwrap();
+        store.insert_user(person, &event()).await.map(|_| ()).unwrap();
         let session = session(person, at(1));
-        store.open_session(&session).await.unwrap();
+        store.open_session(&session, &event()).await.unwrap();
         sessions.push(session.hash);
     }
     let early = at(2);
-    assert_eq!(store.end_session(&sessions[0], early).await.unwrap(), Applied::Done);
-    assert_eq!(store.set_user_disabled(&alice.email, Some(at(3)), at(3)).await.unwrap(), Applied::Done);
+    assert_eq!(store.end_session(&sessions[0], &event_at(early)).await.unwrap(), Applied::Done);
+    assert_eq!(
+        store.disable_user(&alice.id, &barred_user(&alice.id, at(3)), &event()).await.unwrap(),
+        Applied::Done
+    );
     let mut ended = Vec::new();
     for hash in &sessions {
         ended.push(store.session(hash).await.unwrap().unwrap().0.ended_at);
@@ -92,22 +95,29 @@ async fn disabling_a_person_ends_their_sessions_and_nobody_elses(backend: &Backe
     assert_eq!(ended, [Some(early), Some(at(3)), None]);
     assert_eq!(store.user(&alice.id).await.unwrap().unwrap().disabled_at, Some(at(3)));
     assert_eq!(store.user(&bob.id).await.unwrap().unwrap().disabled_at, None);
-    let stranger = user("nobody@x.test").email;
-    assert_eq!(store.set_user_disabled(&stranger, Some(at(3)), at(3)).await.unwrap(), Applied::Lost);
+    let stranger = user("nobody@x.test").id;
+    let barred = barred_user(&stranger, at(3));
+    assert_eq!(store.disable_user(&stranger, &barred, &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(store.enable_user(&stranger, &barred, &event()).await.unwrap(), Applied::Lost);
 }
 
 async fn disabling_a_person_ends_their_grants_and_enabling_revives_none(backend: &Backend) {
     let world = World::new(backend).await;
     let bob = user("bob@x.test");
-    assert_eq!(world.store.insert_user(&bob).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.insert_user(&bob, &event()).await.unwrap(), Applied::Done);
     let bobs = World { session: session(&bob, at(0)), user: bob, ..world.clone() };
-    bobs.store.open_session(&bobs.session).await.unwrap();
+    bobs.store.open_session(&bobs.session, &event()).await.unwrap();
     let (grant, token) = world.family().await;
     let (spared, _) = bobs.family().await;
     let (rotation, _) = world.rotation(&token).await;
-    for (at, now) in [(Some(at(3)), at(3)), (None, at(9))] {
-        assert_eq!(world.store.set_user_disabled(&world.user.email, at, now).await.unwrap(), Applied::Done);
-        assert_eq!(world.store.rotate(&rotation).await.unwrap(), Applied::Lost);
+    let id = &world.user.id;
+    for disabling in [true, false] {
+        let set = match disabling {
+            true => world.store.disable_user(id, &barred_user(id, at(3)), &event()).await,
+            false => world.store.enable_user(id, &barred_user(id, at(9)), &event()).await,
+        };
+        assert_eq!(set.unwrap(), Applied::Done);
+        assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Lost);
     }
     assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended.map(|end| end.at), Some(at(3)));
     assert_eq!(world.store.grant(&spared).await.unwrap().unwrap().0.ended, None);
@@ -116,12 +126,18 @@ async fn disabling_a_person_ends_their_grants_and_enabling_revives_none(backend:
 async fn enabling_a_person_does_not_bring_sessions_back(backend: &Backend) {
     let store = backend.store().await;
     let alice = user("alice@x.test");
-    assert_eq!(store.insert_user(&alice).await.unwrap(), Applied::Done);
-    assert_eq!(store.set_user_disabled(&alice.email, Some(at(3)), at(3)).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_user(&alice, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(
+        store.disable_user(&alice.id, &barred_user(&alice.id, at(3)), &event()).await.unwrap(),
+        Applied::Done
+    );
     // A sign-in that was checked before the account was disabled and stored after.
     let late = session(&alice, at(2));
-    store.open_session(&late).await.unwrap();
-    assert_eq!(store.set_user_disabled(&alice.email, None, at(9)).await.unwrap(), Applied::Done);
+    store.open_session(&late, &event()).await.unwrap();
+    assert_eq!(
+        store.enable_user(&alice.id, &barred_user(&alice.id, at(9)), &event()).await.unwrap(),
+        Applied::Done
+    );
     let (late, alice) = store.session(&late.hash).await.unwrap().unwrap();
     assert_eq!((late.ended_at, alice.disabled_at), (Some(at(9)), None));
 }
@@ -130,7 +146,7 @@ async fn of_many_who_register_one_address_one_succeeds(backend: &Backend) {
     let (one, two) = (backend.store().await, backend.store().await);
     let answers = race(16, |i| {
         let store = Arc::clone(if i % 2 == 0 { &one } else { &two });
-        async move { store.insert_user(&user("alice@x.test")).await.unwrap() }
+        async move { store.insert_user(&user("alice@x.test"), &event()).await.unwrap() }
     })
     .await;
     assert_eq!(answers.iter().filter(|answer| **answer == Applied::Done).count(), 1);
@@ -146,7 +162,7 @@ async fn a_new_setup_link_replaces_the_old_one(backend: &Backend) {
     assert_eq!(store.put_setup_link(&new, at(1)).await.unwrap(), Applied::Done);
     assert!(!store.setup_link_is_live(&old).await.unwrap());
     assert!(store.setup_link_is_live(&new).await.unwrap());
-    assert_eq!(store.use_setup_link(&old, &admin("root@x.test")).await.unwrap(), Applied::Lost);
+    assert_eq!(store.use_setup_link(&old, &admin("root@x.test"), &event()).await.unwrap(), Applied::Lost);
     assert!(store.users().await.unwrap().is_empty());
 }
 
@@ -155,10 +171,10 @@ async fn a_setup_link_makes_one_administrator_and_is_spent(backend: &Backend) {
     let link = link().hash();
     assert_eq!(store.put_setup_link(&link, at(0)).await.unwrap(), Applied::Done);
     assert!(!store.has_administrator().await.unwrap());
-    assert_eq!(store.use_setup_link(&link, &admin("root@x.test")).await.unwrap(), Applied::Done);
+    assert_eq!(store.use_setup_link(&link, &admin("root@x.test"), &event()).await.unwrap(), Applied::Done);
     assert!(store.has_administrator().await.unwrap());
     assert!(!store.setup_link_is_live(&link).await.unwrap());
-    assert_eq!(store.use_setup_link(&link, &admin("thief@x.test")).await.unwrap(), Applied::Lost);
+    assert_eq!(store.use_setup_link(&link, &admin("thief@x.test"), &event()).await.unwrap(), Applied::Lost);
     assert_eq!(store.put_setup_link(&crate::backend::link().hash(), at(9)).await.unwrap(), Applied::Lost);
     assert_eq!(store.users().await.unwrap().len(), 1);
 }
@@ -169,7 +185,7 @@ async fn a_setup_link_is_used_once_by_many_racers(backend: &Backend) {
     assert_eq!(one.put_setup_link(&link, at(0)).await.unwrap(), Applied::Done);
     let answers = race(16, |i| {
         let store = Arc::clone(if i % 2 == 0 { &one } else { &two });
-        async move { store.use_setup_link(&link, &admin(&format!("root{i}@x.test"))).await.unwrap() }
+        async move { store.use_setup_link(&link, &admin(&format!("root{i}@x.test")), &event()).await.unwrap() }
     })
     .await;
     assert_eq!(answers.iter().filter(|answer| **answer == Applied::Done).count(), 1);
@@ -180,11 +196,11 @@ async fn a_setup_link_is_not_spent_when_the_address_is_taken(backend: &Backend) 
     let store = backend.store().await;
     let link = link().hash();
     assert_eq!(store.put_setup_link(&link, at(0)).await.unwrap(), Applied::Done);
-    assert_eq!(store.insert_user(&user("root@x.test")).await.unwrap(), Applied::Done);
-    assert_eq!(store.use_setup_link(&link, &admin("root@x.test")).await.unwrap(), Applied::Lost);
+    assert_eq!(store.insert_user(&user("root@x.test"), &event()).await.unwrap(), Applied::Done);
+    assert_eq!(store.use_setup_link(&link, &admin("root@x.test"), &event()).await.unwrap(), Applied::Lost);
     assert!(store.setup_link_is_live(&link).await.unwrap());
     assert!(!store.has_administrator().await.unwrap());
-    assert_eq!(store.use_setup_link(&link, &admin("other@x.test")).await.unwrap(), Applied::Done);
+    assert_eq!(store.use_setup_link(&link, &admin("other@x.test"), &event()).await.unwrap(), Applied::Done);
 }
 
 async fn a_setup_link_that_is_being_used_is_not_replaced(backend: &Backend) {
@@ -203,9 +219,9 @@ async fn no_setup_link_is_live_once_there_is_an_administrator(backend: &Backend)
     let store = backend.store().await;
     let link = link().hash();
     assert_eq!(store.put_setup_link(&link, at(0)).await.unwrap(), Applied::Done);
-    assert_eq!(store.insert_user(&admin("root@x.test")).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_user(&admin("root@x.test"), &event()).await.unwrap(), Applied::Done);
     assert!(!store.setup_link_is_live(&link).await.unwrap());
-    assert_eq!(store.use_setup_link(&link, &admin("thief@x.test")).await.unwrap(), Applied::Lost);
+    assert_eq!(store.use_setup_link(&link, &admin("thief@x.test"), &event()).await.unwrap(), Applied::Lost);
     assert_eq!(store.put_setup_link(&link, at(1)).await.unwrap(), Applied::Lost);
 }
 
@@ -226,7 +242,7 @@ async fn of_two_servers_that_start_together_one_link_is_live(backend: &Backend) 
 
 async fn a_row_that_makes_no_sense_is_named_by_table_and_column(backend: &Backend) {
     let store = backend.store().await;
-    assert_eq!(store.insert_user(&user("alice@x.test")).await.unwrap(), Applied::Done);
+    assert_eq!(store.insert_user(&user("alice@x.test"), &event()).await.unwrap(), Applied::Done);
     for (sql, expected) in [
         ("update users set group_names = '[1]'", "group_names"),
         ("update users set group_names = '[]', organization = 'nonsense'", "organization"),

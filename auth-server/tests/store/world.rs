@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use doorward::{
     domain::{
+        audit::{Action, Actor, Event},
         authorize::{Freshness, Parsed, SignedIn},
         client::{Client, Credentials, Origin},
         client_auth::authenticate,
         code::{self, IssuedCode, Redemption, StoredCode},
         consent::{Answer, Decision},
         email::Email,
-        grant::Revocation,
+        grant::Use,
         ids::{GrantId, OrganizationId, UserId},
         policy::{
             Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
         },
         refresh::{self, RefreshToken, Rotation},
         resource::{PermissionMode, Resource},
+        revocation::{Revocation, Sweep, Whose},
         session::Session,
         user::{PasswordHash, User},
     },
@@ -143,6 +145,31 @@ pub(crate) fn session(user: &User, now: Timestamp) -> Session {
     }
 }
 
+/// A line of the audit trail, whatever it says.
+pub(crate) fn event() -> Event {
+    event_at(at(0))
+}
+
+pub(crate) fn event_at(now: Timestamp) -> Event {
+    Event::new(Action::SignedIn, Actor::Operator, now, &SystemEntropy).from(Some("192.0.2.1"))
+}
+
+pub(crate) fn used() -> Use {
+    Use::new(at(1), Some("192.0.2.1"), Some("test/1 🦊"))
+}
+
+pub(crate) fn barred_user(id: &UserId, now: Timestamp) -> Sweep {
+    Sweep::barred(Whose::User(id.clone()), &policy().token, now)
+}
+
+pub(crate) fn barred_client(id: &ClientId, now: Timestamp) -> Sweep {
+    Sweep::barred(Whose::Client(id.clone()), &policy().token, now)
+}
+
+pub(crate) fn barred_resource(uri: &ResourceUri, now: Timestamp) -> Sweep {
+    Sweep::barred(Whose::Resource(uri.clone()), &policy().token, now)
+}
+
 impl World {
     pub(crate) async fn new(backend: &Backend) -> Self {
         let store = backend.store().await;
@@ -150,10 +177,10 @@ impl World {
         let client = client("app");
         let resource = resource("https://mcp.test/a");
         let session = session(&user, at(0));
-        assert_eq!(store.insert_user(&user).await.unwrap(), Applied::Done);
-        assert_eq!(store.insert_client(&client).await.unwrap(), Applied::Done);
-        assert_eq!(store.insert_resource(&resource).await.unwrap(), Applied::Done);
-        store.open_session(&session).await.unwrap();
+        assert_eq!(store.insert_user(&user, &event()).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_client(&client, &event()).await.unwrap(), Applied::Done);
+        assert_eq!(store.insert_resource(&resource, &event()).await.unwrap(), Applied::Done);
+        store.open_session(&session, &event()).await.unwrap();
         Self { store, policy: policy(), user, client, resource, session }
     }
 
@@ -214,7 +241,7 @@ impl World {
     /// A code in the store.
     pub(crate) async fn code(&self) -> (Secret<AuthorizationCode>, IssuedCode) {
         let (code, issued) = self.authorize(at(0));
-        assert_eq!(self.store.insert_code(&issued).await.unwrap(), Applied::Done);
+        assert_eq!(self.store.insert_code(&issued, &event()).await.unwrap(), Applied::Done);
         (code, issued)
     }
 
@@ -255,7 +282,7 @@ impl World {
     pub(crate) async fn family(&self) -> (GrantId, Secret<RefreshTokenKind>) {
         let (code, issued) = self.code().await;
         let (redemption, token) = self.redemption(&code).await;
-        assert_eq!(self.store.redeem(&redemption).await.unwrap(), Applied::Done);
+        assert_eq!(self.store.redeem(&redemption, &used(), &event()).await.unwrap(), Applied::Done);
         (issued.grant().id.clone(), token)
     }
 

@@ -10,9 +10,13 @@ use doorward_shared::{
 };
 use url::Url;
 
-use super::{Desk, NameError, clean_name, new_client_id, resources::ID_PREFIX as RESOURCE_PREFIX};
+use super::{Desk, NameError, Standing, clean_name, new_client_id, resources::ID_PREFIX as RESOURCE_PREFIX};
 use crate::{
-    domain::client::{Client, ConfidentialMethod, Credentials, Origin},
+    domain::{
+        audit::Action,
+        client::{Client, ConfidentialMethod, Credentials, Origin},
+        revocation::{Sweep, Whose},
+    },
     store::{Applied, StoreError},
 };
 
@@ -119,7 +123,8 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         revoked_until: None,
         about: About::default(),
     };
-    match desk.store.insert_client(&client).await? {
+    let event = desk.event(Action::ClientCreated, &client.id, now);
+    match desk.store.insert_client(&client, &event).await? {
         Applied::Done => Ok(MadeClient { client, secret }),
         Applied::Lost => Err(ClientError::Taken(client.id)),
     }
@@ -136,7 +141,28 @@ pub async fn delete(desk: Desk<'_>, id: &str) -> Result<ClientId, ClientError> {
     if is_fixed(desk, &id) {
         return Err(ClientError::Configured(id));
     }
-    match desk.store.delete_client(&id, desk.clock.now()).await? {
+    let now = desk.clock.now();
+    let sweep = Sweep::barred(Whose::Client(id.clone()), &desk.policy.token, now);
+    match desk.store.delete_client(&id, &sweep, &desk.event(Action::ClientDeleted, &id, now)).await? {
+        Applied::Done => Ok(id),
+        Applied::Lost => Err(ClientError::Unknown(id)),
+    }
+}
+
+/// Disables or enables a client. Either way its grants end: nothing comes back with it.
+pub async fn set_standing(desk: Desk<'_>, id: &str, standing: Standing) -> Result<ClientId, ClientError> {
+    let id = ClientId::parse(id)?;
+    let now = desk.clock.now();
+    let sweep = Sweep::barred(Whose::Client(id.clone()), &desk.policy.token, now);
+    let set = match standing {
+        Standing::Disabled => {
+            desk.store.disable_client(&id, &sweep, &desk.event(Action::ClientDisabled, &id, now)).await?
+        }
+        Standing::Enabled => {
+            desk.store.enable_client(&id, &sweep, &desk.event(Action::ClientEnabled, &id, now)).await?
+        }
+    };
+    match set {
         Applied::Done => Ok(id),
         Applied::Lost => Err(ClientError::Unknown(id)),
     }

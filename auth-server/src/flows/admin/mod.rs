@@ -10,7 +10,13 @@ use doorward_shared::{
     time::{Clock, Timestamp},
 };
 
-use crate::{domain::policy::Policy, store::Store};
+use crate::{
+    domain::{
+        audit::{Action, Actor, Event},
+        policy::Policy,
+    },
+    store::Store,
+};
 
 /// What an administrator's deed works with.
 #[derive(Clone, Copy)]
@@ -23,6 +29,26 @@ pub struct Desk<'a> {
     pub entropy: &'a dyn Entropy,
     /// The rules in force.
     pub policy: &'a Policy,
+    /// Who does it.
+    pub actor: &'a Actor,
+    /// The network address they do it from.
+    pub address: Option<&'a str>,
+}
+
+impl Desk<'_> {
+    /// A line for the audit trail.
+    fn event(self, action: Action, object: impl ToString, now: Timestamp) -> Event {
+        Event::new(action, self.actor.clone(), now, self.entropy).on(object).from(self.address)
+    }
+}
+
+/// Whether somebody or something may have tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Enabled,
+    /// It may not.
+    Disabled,
 }
 
 impl std::fmt::Debug for Desk<'_> {

@@ -5,11 +5,16 @@ use doorward_shared::{
     permission::PermissionModel,
     resource::{ResourceSyntax, ResourceUri},
     secret::{ClientSecret, Secret},
+    time::Timestamp,
 };
 
-use super::{Desk, NameError, clean_name, new_client_id};
+use super::{Desk, NameError, Standing, clean_name, new_client_id};
 use crate::{
-    domain::resource::{PermissionMode, Resource},
+    domain::{
+        audit::Action,
+        resource::{PermissionMode, Resource},
+        revocation::{Sweep, Whose},
+    },
     store::{Applied, StoreError},
 };
 
@@ -104,7 +109,8 @@ pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, Resou
         disabled_at: None,
         revoked_until: None,
     };
-    match desk.store.insert_resource(&resource).await? {
+    let event = desk.event(Action::ResourceAdded, &resource.uri, now);
+    match desk.store.insert_resource(&resource, &event).await? {
         Applied::Done => Ok(MadeResource { resource, secret }),
         Applied::Lost => Err(ResourceError::Taken(resource.uri)),
     }
@@ -123,9 +129,39 @@ pub async fn show(desk: Desk<'_>, url: &str) -> Result<Resource, ResourceError> 
 
 /// Removes a resource server; grants for it end with it.
 pub async fn remove(desk: Desk<'_>, url: &str) -> Result<ResourceUri, ResourceError> {
-    let uri = ResourceUri::parse(url)?;
-    match desk.store.remove_resource(&uri, desk.clock.now()).await? {
+    let (uri, sweep, now) = named(desk, url)?;
+    match desk.store.remove_resource(&uri, &sweep, &desk.event(Action::ResourceRemoved, &uri, now)).await? {
         Applied::Done => Ok(uri),
         Applied::Lost => Err(ResourceError::Unknown(uri)),
     }
+}
+
+/// Disables or enables a resource server. Either way grants for it end: nothing comes back with it.
+pub async fn set_standing(
+    desk: Desk<'_>,
+    url: &str,
+    standing: Standing,
+) -> Result<ResourceUri, ResourceError> {
+    let (uri, sweep, now) = named(desk, url)?;
+    let set = match standing {
+        Standing::Disabled => {
+            desk.store
+                .disable_resource(&uri, &sweep, &desk.event(Action::ResourceDisabled, &uri, now))
+                .await?
+        }
+        Standing::Enabled => {
+            desk.store.enable_resource(&uri, &sweep, &desk.event(Action::ResourceEnabled, &uri, now)).await?
+        }
+    };
+    match set {
+        Applied::Done => Ok(uri),
+        Applied::Lost => Err(ResourceError::Unknown(uri)),
+    }
+}
+
+fn named(desk: Desk<'_>, url: &str) -> Result<(ResourceUri, Sweep, Timestamp), ResourceError> {
+    let uri = ResourceUri::parse(url)?;
+    let now = desk.clock.now();
+    let sweep = Sweep::barred(Whose::Resource(uri.clone()), &desk.policy.token, now);
+    Ok((uri, sweep, now))
 }

@@ -2,11 +2,13 @@
 
 use doorward_shared::secret::Entropy;
 
-use super::{Desk, NameError, clean_name};
+use super::{Desk, NameError, Standing, clean_name};
 use crate::{
     domain::{
+        audit::Action,
         email::{Email, EmailSyntax},
         ids::{OrganizationId, UserId},
+        revocation::{Sweep, Whose},
         user::{PasswordError, User, check_new_password},
     },
     password::{Busy, Passwords},
@@ -20,15 +22,6 @@ pub enum Role {
     Administrator,
     /// It does not.
     Person,
-}
-
-/// Whether an account may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It may.
-    Enabled,
-    /// It may not.
-    Disabled,
 }
 
 /// What an account is made from.
@@ -105,7 +98,8 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
         disabled_at: None,
         revoked_until: None,
     };
-    match desk.store.insert_user(&user).await? {
+    let event = desk.event(Action::UserCreated, &user.id, now).with("admin", user.admin_since.is_some());
+    match desk.store.insert_user(&user, &event).await? {
         Applied::Done => Ok(user),
         Applied::Lost => Err(UserError::Taken(user.email)),
     }
@@ -116,12 +110,23 @@ pub async fn list(desk: Desk<'_>) -> Result<Vec<User>, UserError> {
     Ok(desk.store.users().await?)
 }
 
-/// Disables or enables an account. Disabling ends its browser sessions too.
+/// Disables or enables an account. Either way its browser sessions and its grants end: nothing comes back with it.
 pub async fn set_standing(desk: Desk<'_>, email: &str, standing: Standing) -> Result<Email, UserError> {
     let email = Email::parse(email)?;
     let now = desk.clock.now();
-    let at = (standing == Standing::Disabled).then_some(now);
-    match desk.store.set_user_disabled(&email, at, now).await? {
+    let Some(user) = desk.store.user_by_email(&email).await? else { return Err(UserError::Unknown(email)) };
+    let sweep = Sweep::barred(Whose::User(user.id.clone()), &desk.policy.token, now);
+    let set = match standing {
+        Standing::Disabled => {
+            let event = desk.event(Action::UserDisabled, &user.id, now);
+            desk.store.disable_user(&user.id, &sweep, &event).await?
+        }
+        Standing::Enabled => {
+            let event = desk.event(Action::UserEnabled, &user.id, now);
+            desk.store.enable_user(&user.id, &sweep, &event).await?
+        }
+    };
+    match set {
         Applied::Done => Ok(email),
         Applied::Lost => Err(UserError::Unknown(email)),
     }

@@ -11,7 +11,7 @@ use crate::{
         client_auth::{self, AuthenticatedClient},
     },
     ephemeral::TOKEN_FAILURES,
-    flows::{Context, clients},
+    flows::{Context, Peer, clients},
 };
 
 /// A refusal at these endpoints.
@@ -51,14 +51,17 @@ pub fn prove<'a>(
 }
 
 /// Counts what looks like a guess, and hides the answer from whoever guesses too often.
-pub async fn brake(ctx: &Context, refused: Refused, network: &str) -> Refused {
+pub async fn brake(ctx: &Context, refused: Refused, peer: &Peer) -> Refused {
     let guess = matches!(
         refused.error.code(),
         ErrorCode::InvalidClient | ErrorCode::InvalidGrant | ErrorCode::RefreshReplayed
     );
-    if guess
-        && ctx.ephemeral.bump(&TOKEN_FAILURES, network, ctx.now()).await > ctx.policy.limits.token_failures
-    {
+    if !guess {
+        return refused;
+    }
+    let now = ctx.now();
+    let failures = ctx.ephemeral.bump(&TOKEN_FAILURES, &peer.network, now).await;
+    if ctx.over(failures, ctx.policy.limits.token_failures, "token_failures", peer, now).await {
         let text = "too many failed requests from this network; wait a minute";
         return Refused { error: OAuthError::new(ErrorCode::TooManyRequests, text), ..refused };
     }

@@ -9,11 +9,12 @@ use doorward_shared::{
 use super::sign;
 use crate::{
     domain::{
+        audit::{Action, Actor},
         client_auth::AuthenticatedClient,
         code::{self, Verdict},
         token::Subject,
     },
-    flows::Context,
+    flows::{Context, Peer},
     store::Applied,
 };
 
@@ -22,6 +23,7 @@ pub(super) async fn redeem(
     ctx: &Context,
     who: &AuthenticatedClient<'_>,
     asked: &CodeExchange,
+    peer: &Peer,
 ) -> Result<TokenResponse, OAuthError> {
     let now = ctx.now();
     let secret = Secret::<AuthorizationCode>::parse(&asked.code).ok_or_else(|| code::refused("malformed"))?;
@@ -35,13 +37,17 @@ pub(super) async fn redeem(
                 let subject =
                     Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
                 let signed = sign(ctx, &subject, None, stored.nonce.as_deref(), now)?;
-                if ctx.store.redeem(&redemption).await? == Applied::Done {
+                let client = Actor::Client(who.client().id.clone());
+                let event = ctx.event(Action::CodeRedeemed, client, peer, now).on(&stored.grant.id);
+                if ctx.store.redeem(&redemption, &peer.uses(now), &event).await? == Applied::Done {
                     return Ok(signed.with(redemption.refresh_token().map(|_| &fresh)));
                 }
             }
             Verdict::Replay(revocation) => {
                 // Lost: another replay ended it a moment earlier.
-                let _ended = ctx.store.end_grant(&revocation).await?;
+                let client = Actor::Client(who.client().id.clone());
+                let event = ctx.event(Action::CodeReplayed, client, peer, now).on(&stored.grant.id);
+                let _ended = ctx.store.end_grant(&revocation, &event).await?;
                 return Err(code::refused(revocation.reason().as_str()));
             }
             Verdict::WrongVerifier(failed) => {

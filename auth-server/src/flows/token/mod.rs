@@ -9,11 +9,12 @@ use doorward_shared::{
     form::Form,
     scope::Scope,
     secret::{RefreshToken, Secret},
+    time::Timestamp,
     token::{PresentedClient, TokenRequest, TokenResponse},
 };
 
 use self::authenticate::Refused;
-use super::{Context, random_hex, signing};
+use super::{Context, Peer, random_hex, signing};
 use crate::domain::{client::Client, token::Subject};
 
 /// Answers a token request from this network. What is right is always served; whoever fails too often is told to slow down,
@@ -22,14 +23,14 @@ pub async fn exchange(
     ctx: &Context,
     form: &Form,
     presented: &PresentedClient,
-    network: &str,
+    peer: &Peer,
 ) -> Result<TokenResponse, Refused> {
     let answer = match authenticate::load(ctx, presented).await {
-        Ok(client) => dispatch(ctx, form, presented, &client).await.map_err(Refused::to_known_client),
+        Ok(client) => dispatch(ctx, form, presented, &client, peer).await.map_err(Refused::to_known_client),
         Err(error) => Err(error.into()),
     };
     match answer {
-        Err(refused) => Err(authenticate::brake(ctx, refused, network).await),
+        Err(refused) => Err(authenticate::brake(ctx, refused, peer).await),
         done => done,
     }
 }
@@ -39,13 +40,14 @@ async fn dispatch(
     form: &Form,
     presented: &PresentedClient,
     client: &Client,
+    peer: &Peer,
 ) -> Result<TokenResponse, OAuthError> {
     let who = authenticate::prove(client, presented)?;
     let request = TokenRequest::parse(form)?;
     who.may_use(request.grant_type())?;
     match &request {
-        TokenRequest::AuthorizationCode(asked) => authorization_code::redeem(ctx, &who, asked).await,
-        TokenRequest::RefreshToken(asked) => refresh_token::refresh(ctx, &who, asked).await,
+        TokenRequest::AuthorizationCode(asked) => authorization_code::redeem(ctx, &who, asked, peer).await,
+        TokenRequest::RefreshToken(asked) => refresh_token::refresh(ctx, &who, asked, peer).await,
     }
 }
 
@@ -64,7 +66,7 @@ fn sign(
     subject: &Subject<'_>,
     narrowed_to: Option<&Scope>,
     nonce: Option<&str>,
-    now: doorward_shared::time::Timestamp,
+    now: Timestamp,
 ) -> Result<Signed, OAuthError> {
     use doorward_shared::jose::{access_token, id_token};
     let scope = subject.scope(narrowed_to);

@@ -9,11 +9,12 @@ use doorward_shared::{
 use super::sign;
 use crate::{
     domain::{
+        audit::{Action, Actor},
         client_auth::AuthenticatedClient,
         refresh::{self, Verdict},
         token::Subject,
     },
-    flows::Context,
+    flows::{Context, Peer},
     store::Applied,
 };
 
@@ -22,6 +23,7 @@ pub(super) async fn refresh(
     ctx: &Context,
     who: &AuthenticatedClient<'_>,
     asked: &Refresh,
+    peer: &Peer,
 ) -> Result<TokenResponse, OAuthError> {
     let now = ctx.now();
     let secret =
@@ -32,22 +34,28 @@ pub(super) async fn refresh(
         let stored =
             ctx.store.refresh_token(&secret.hash()).await?.ok_or_else(|| refresh::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;
+        let ended = |action| {
+            let client = Actor::Client(who.client().id.clone());
+            ctx.event(action, client, peer, now).on(&stored.grant.id)
+        };
         match refresh::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
             Verdict::Rotate(rotation, resource) => {
                 let subject =
                     Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
                 let signed = sign(ctx, &subject, rotation.narrowed_to(), None, now)?;
-                if ctx.store.rotate(&rotation).await? == Applied::Done {
+                if ctx.store.rotate(&rotation, &peer.uses(now)).await? == Applied::Done {
                     return Ok(signed.with(Some(&fresh)));
                 }
             }
             Verdict::Replay(revocation) => {
+                let event = ended(Action::RefreshReplayed).with("generation", stored.generation);
                 // Lost: another replay ended it a moment earlier; this one is a replay all the same.
-                let _ended = ctx.store.end_grant(&revocation).await?;
+                let _ended = ctx.store.end_grant(&revocation, &event).await?;
                 return Err(refresh::replayed(&ctx.policy.refresh).because(revocation.reason().as_str()));
             }
             Verdict::End(revocation, barred) => {
-                let _ended = ctx.store.end_grant(&revocation).await?;
+                let event = ended(Action::GrantBarred).with("because", barred.to_string());
+                let _ended = ctx.store.end_grant(&revocation, &event).await?;
                 return Err(refresh::refused(barred));
             }
             Verdict::Refuse(error) => return Err(error),

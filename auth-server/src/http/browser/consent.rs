@@ -23,7 +23,8 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
     let policy = &site.context.policy;
     let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
     let session = cookies::read(&request, &policy.issuer, Which::Session);
-    let visitor = Visitor { browser: &browser.secret, session: session.as_deref() };
+    let peer = site.proxies.peer_of(&request);
+    let visitor = Visitor { browser: &browser.secret, session: session.as_deref(), peer: &peer };
     match resume(&site.context, id, visitor).await {
         Ok(next) => render(&site, visitor, next),
         Err(stopped) => render_stop(&site, &stopped),

@@ -33,7 +33,8 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
     let mut hint = None;
     let mut wanted_by = None;
     if let Some(id) = waiting {
-        let visitor = Visitor { browser: &browser.secret, session: session.as_deref() };
+        let peer = site.proxies.peer_of(&request);
+        let visitor = Visitor { browser: &browser.secret, session: session.as_deref(), peer: &peer };
         match authorize::resume(&site.context, id, visitor).await {
             Ok(Next::Login(_, request)) => {
                 hint = request.login_hint().map(String::from);
@@ -70,11 +71,10 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
     let policy = &site.context.policy;
     let waiting = posted.field("request");
     let device = cookies::read(&request, &policy.issuer, Which::Device);
-    let network = site.proxies.network_of(&request);
     let attempt = Attempt {
         email: posted.field("email"),
         password: Password(posted.field("password")),
-        network: &network,
+        peer: &posted.peer,
         device: device.as_deref(),
         session: posted.session.as_deref(),
     };
@@ -134,7 +134,7 @@ pub(in crate::http) async fn sign_out(site: Data, request: HttpRequest, form: Pa
     };
     let policy = &site.context.policy;
     if let Err(error) =
-        crate::flows::login::sign_out(&site.context, posted.session.as_deref(), site.context.now()).await
+        crate::flows::login::leave(&site.context, posted.session.as_deref(), &posted.peer).await
     {
         return store_trouble(&site, &error);
     }

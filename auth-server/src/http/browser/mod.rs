@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     domain::authorize::PageError,
-    flows::authorize::{Next, Outcome, Stopped, Visitor},
+    flows::{
+        Peer,
+        authorize::{Next, Outcome, Stopped, Visitor},
+    },
     store::StoreError,
 };
 
@@ -36,6 +39,7 @@ pub(super) struct Posted {
     form: Form,
     browser: Browser,
     session: Option<String>,
+    peer: Peer,
 }
 
 impl Posted {
@@ -54,7 +58,7 @@ impl Posted {
         if !csrf::holds(&site.forms, request, issuer, &browser.secret, &purpose, &form) {
             return Err(Box::new(forged(site)));
         }
-        Ok(Self { form, browser, session })
+        Ok(Self { form, browser, session, peer: site.proxies.peer_of(request) })
     }
 
     /// A field, or nothing when it is missing or repeated.
@@ -64,7 +68,7 @@ impl Posted {
 
     /// What the flows want to know of the visitor.
     fn visitor(&self) -> Visitor<'_> {
-        Visitor { browser: &self.browser.secret, session: self.session.as_deref() }
+        Visitor { browser: &self.browser.secret, session: self.session.as_deref(), peer: &self.peer }
     }
 }
 

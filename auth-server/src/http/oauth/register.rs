@@ -13,8 +13,8 @@ pub(in crate::http) async fn post(
     request: HttpRequest,
     StrictJson(body): StrictJson,
 ) -> Result<HttpResponse, JsonError> {
-    let network = site.proxies.network_of(&request);
-    let registered = flows::register::register(&site.context, &body, &network).await?;
+    let peer = site.proxies.peer_of(&request);
+    let registered = flows::register::register(&site.context, &body, &peer).await?;
     let facts = Facts { client_id: Some(registered.client_id.clone()), grant_type: None };
     let mut response = HttpResponse::Created().json(registered);
     response.extensions_mut().insert(facts);

@@ -26,8 +26,8 @@ pub(in crate::http) async fn post(
     };
     let fail = |error, client| JsonError::from(error).answering(header.is_some(), facts(client));
     let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, None))?;
-    let network = site.proxies.network_of(&request);
-    let revoked = flows::revoke::revoke(&site.context, &form, &presented, &network).await;
+    let peer = site.proxies.peer_of(&request);
+    let revoked = flows::revoke::revoke(&site.context, &form, &presented, &peer).await;
     revoked.map_err(|refused| fail(refused.error, refused.known.then_some(&presented)))?;
     let mut response = HttpResponse::Ok().finish();
     response.extensions_mut().insert(facts(Some(&presented)));

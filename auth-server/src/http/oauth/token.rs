@@ -29,8 +29,8 @@ pub(in crate::http) async fn post(
     };
     let fail = |error, client| JsonError::from(error).answering(header.is_some(), facts(client));
     let presented = PresentedClient::read(header, &form).map_err(|error| fail(error, None))?;
-    let network = site.proxies.network_of(&request);
-    let tokens = flows::token::exchange(&site.context, &form, &presented, &network).await;
+    let peer = site.proxies.peer_of(&request);
+    let tokens = flows::token::exchange(&site.context, &form, &presented, &peer).await;
     let tokens = tokens.map_err(|refused| fail(refused.error, refused.known.then_some(&presented)))?;
     let mut response = HttpResponse::Ok().json(tokens);
     response.extensions_mut().insert(facts(Some(&presented)));

@@ -1,17 +1,20 @@
 //! Clients.
 
 use async_trait::async_trait;
-use doorward_shared::{client_id::ClientId, redirect_uri::RedirectUri, time::Timestamp, token::GrantType};
+use doorward_shared::{
+    client_id::ClientId, redirect_uri::RedirectUri, revocation::Claim, time::Timestamp, token::GrantType,
+};
 use sqlx::query::Query;
 
 use super::{
-    Database, Db, applied, retry,
+    Database, Db, audit, ends, retry,
     rows::{self, client_columns, json_about, json_list, origin_word},
 };
 use crate::{
     domain::{
+        audit::Event,
         client::{Client, Credentials},
-        grant::EndReason,
+        revocation::Sweep,
     },
     store::{Applied, Clients, Result},
 };
@@ -19,16 +22,14 @@ use crate::{
 macro_rules! insert {
     () => {
         "insert into clients (id, name, origin, redirect_uris, grant_types, auth_method, secret_hash, ceiling, created_at,
-        disabled_at, about) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        disabled_at, revoked_until, about) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     };
 }
 
 #[async_trait]
 impl Clients for Database {
-    async fn insert_client(&self, client: &Client) -> Result<Applied> {
-        let insert = sqlx::query(concat!(insert!(), " on conflict do nothing"));
-        let inserted = bind(insert, client).execute(&self.writer).await?;
-        Ok(applied(inserted.rows_affected()))
+    async fn insert_client(&self, client: &Client, event: &Event) -> Result<Applied> {
+        retry(|| self.try_insert_client(client, event)).await
     }
 
     async fn put_configured_client(&self, client: &Client) -> Result<()> {
@@ -58,8 +59,18 @@ impl Clients for Database {
         Ok(clients)
     }
 
-    async fn delete_client(&self, id: &ClientId, now: Timestamp) -> Result<Applied> {
-        retry(|| self.try_delete_client(id, now)).await
+    async fn disable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let sql = "update clients set disabled_at = $1 where id = $2";
+        retry(|| self.try_bar(sql, id.as_str(), sweep, event)).await
+    }
+
+    async fn enable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let sql = "update clients set disabled_at = null where $1 > 0 and id = $2";
+        retry(|| self.try_bar(sql, id.as_str(), sweep, event)).await
+    }
+
+    async fn delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        retry(|| self.try_delete_client(id, sweep, event)).await
     }
 
     async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64> {
@@ -68,23 +79,40 @@ impl Clients for Database {
 }
 
 impl Database {
+    async fn try_insert_client(&self, client: &Client, event: &Event) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        // One that was removed in this very second may come back under its name; its tokens from before must not.
+        let revoked_until = ends::revoked_until(Claim::ClientId, client.id.as_str(), &mut tx).await?;
+        let client = Client { revoked_until: client.revoked_until.max(revoked_until), ..client.clone() };
+        let insert = sqlx::query(concat!(insert!(), " on conflict do nothing"));
+        let inserted = bind(insert, &client).execute(&mut *tx).await?;
+        if inserted.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(event, &mut tx).await?;
+        tx.commit().await?;
+        Ok(Applied::Done)
+    }
+
     /// A grant that is being made for the client right now makes the deletion fail on its foreign key; the retry ends that
     /// grant as well.
-    async fn try_delete_client(&self, id: &ClientId, now: Timestamp) -> Result<Applied> {
+    async fn try_delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "update grants set client_row = null, ended_at = coalesce(ended_at, $1), end_reason = coalesce(end_reason, $2)
-            where client_row = $3",
-        )
-        .bind(now.seconds())
-        .bind(EndReason::NotAllowed.as_str())
-        .bind(id.as_str())
-        .execute(&mut *tx)
-        .await?;
+        let ended = ends::sweep(sweep, &mut tx).await?;
+        sqlx::query("update grants set client_row = null where client_row = $1 and ended_at is not null")
+            .bind(id.as_str())
+            .execute(&mut *tx)
+            .await?;
         let deleted =
             sqlx::query("delete from clients where id = $1").bind(id.as_str()).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(applied(deleted.rows_affected()))
+        if deleted.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        self.commit_and_nudge(tx).await?;
+        Ok(Applied::Done)
     }
 
     /// A client that gets its first grant right now makes the deletion fail on the foreign key; the retry leaves it alone.
@@ -113,5 +141,6 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(client.ceiling.as_deref())
         .bind(client.created_at.seconds())
         .bind(client.disabled_at.map(Timestamp::seconds))
+        .bind(client.revoked_until.map(Timestamp::seconds))
         .bind(json_about(&client.about))
 }

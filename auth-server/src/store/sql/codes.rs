@@ -3,16 +3,22 @@
 use doorward_shared::secret::{AuthorizationCode, SecretHash};
 
 use super::{
-    Database, grants, refresh_tokens,
+    Database, audit,
+    grants::{self, bind_use, record_use},
+    refresh_tokens,
     rows::{self, code_columns, grant_columns, session_columns, user_columns},
 };
 use crate::{
-    domain::code::{FailedTry, IssuedCode, Redemption, StoredCode},
+    domain::{
+        audit::Event,
+        code::{FailedTry, IssuedCode, Redemption, StoredCode},
+        grant::Use,
+    },
     store::{Applied, Result},
 };
 
 impl Database {
-    pub(super) async fn try_insert_code(&self, code: &IssuedCode) -> Result<Applied> {
+    pub(super) async fn try_insert_code(&self, code: &IssuedCode, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
         let sql = "insert into authorization_codes
             (hash, grant_id, session_hash, redirect_uri, code_challenge, nonce, expires_at, failed_tries)
@@ -31,6 +37,7 @@ impl Database {
         };
         match inserted {
             Ok(()) => {
+                audit::record(event, &mut tx).await?;
                 tx.commit().await?;
                 Ok(Applied::Done)
             }
@@ -63,13 +70,20 @@ impl Database {
         row.as_ref().map(rows::code).transpose()
     }
 
-    pub(super) async fn try_redeem(&self, redemption: &Redemption) -> Result<Applied> {
+    pub(super) async fn try_redeem(
+        &self,
+        redemption: &Redemption,
+        by: &Use,
+        event: &Event,
+    ) -> Result<Applied> {
         let mut tx = self.begin().await?;
         // The grant is held first, as `grants::hold` does it.
-        let sql = "update grants set last_used_at = $1 where ended_at is null
-            and id = (select grant_id from authorization_codes where hash = $2)";
+        let sql = concat!(
+            record_use!(),
+            " where ended_at is null and id = (select grant_id from authorization_codes where hash = $4)"
+        );
         let (at, code) = (redemption.at().seconds(), redemption.code().to_text());
-        let held = sqlx::query(sql).bind(at).bind(code.as_str()).execute(&mut *tx).await?;
+        let held = bind_use(sqlx::query(sql), by).bind(code.as_str()).execute(&mut *tx).await?;
         let sql = "update authorization_codes set spent_at = $1 where hash = $2 and spent_at is null";
         let spent = sqlx::query(sql).bind(at).bind(code.as_str()).execute(&mut *tx).await?;
         if held.rows_affected() == 0 || spent.rows_affected() == 0 {
@@ -79,6 +93,7 @@ impl Database {
         if let Some(token) = redemption.refresh_token() {
             refresh_tokens::insert(token, &mut tx).await?;
         }
+        audit::record(event, &mut tx).await?;
         tx.commit().await?;
         Ok(Applied::Done)
     }

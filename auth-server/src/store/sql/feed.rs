@@ -1,12 +1,16 @@
 //! The revocation feed, and the counters that tell every replica that something changed.
 
-use doorward_shared::{revocation::Claim, time::Timestamp};
-use sqlx::Transaction;
+use async_trait::async_trait;
+use doorward_shared::{
+    revocation::{Claim, Entry},
+    time::Timestamp,
+};
+use sqlx::{Row as _, Transaction};
 
-use super::{super::NUDGE, Db};
-use crate::store::Result;
+use super::{super::NUDGE, Database, Db, rows};
+use crate::store::{Feed, Heads, Result};
 
-/// What is counted.
+/// What is counted for the replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head {
     /// Entries of the feed.
@@ -24,7 +28,8 @@ impl Head {
     }
 }
 
-/// Counts up, which holds the counter until the transaction is over, and wakes the replicas when it is committed.
+/// Counts up, which holds the counter until the transaction is over, and wakes the replicas when it is committed. Commit
+/// with [`Database::commit_and_nudge`], which wakes this one.
 pub(super) async fn advance(head: Head, tx: &mut Transaction<'_, Db>) -> Result<()> {
     let sql = "update heads set sequence = sequence + 1 where name = $1";
     sqlx::query(sql).bind(head.name()).execute(&mut **tx).await?;
@@ -54,4 +59,55 @@ pub(super) async fn push(
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+#[async_trait]
+impl Feed for Database {
+    async fn feed_epoch(&self, fresh: &str) -> Result<String> {
+        let sql = "insert into facts (name, value) values ('feed_epoch', $1) on conflict do nothing";
+        sqlx::query(sql).bind(fresh).execute(&self.writer).await?;
+        let sql = "select value from facts where name = 'feed_epoch'";
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.writer).await?)
+    }
+
+    async fn heads(&self) -> Result<Heads> {
+        let mut heads = Heads::default();
+        for row in sqlx::query("select name, sequence from heads").fetch_all(&self.reader).await? {
+            let sequence = row.try_get("sequence")?;
+            match row.try_get("name")? {
+                "revocations" => heads.revocations = sequence,
+                "signing_keys" => heads.signing_keys = sequence,
+                "audit" => heads.audit = sequence,
+                _ => {}
+            }
+        }
+        Ok(heads)
+    }
+
+    async fn revocations_after(&self, after: i64, limit: usize, now: Timestamp) -> Result<Vec<Entry>> {
+        let sql = r#"select sequence as "revocations.sequence", claim as "revocations.claim",
+            value as "revocations.value", issued_until as "revocations.issued_until",
+            expires_at as "revocations.expires_at"
+            from revocations where sequence > $1 and expires_at > $2 order by sequence limit $3"#;
+        let rows = sqlx::query(sql)
+            .bind(after)
+            .bind(now.seconds())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(rows::entry).collect()
+    }
+
+    async fn forget_revocations(&self, now: Timestamp) -> Result<u64> {
+        let sql = "delete from revocations where expires_at <= $1";
+        Ok(sqlx::query(sql).bind(now.seconds()).execute(&self.writer).await?.rows_affected())
+    }
+
+    async fn listen(&self) -> Result<()> {
+        super::super::listen(self).await
+    }
+
+    async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
 }

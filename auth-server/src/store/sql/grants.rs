@@ -6,7 +6,7 @@ use doorward_shared::{
     secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash},
     time::Timestamp,
 };
-use sqlx::Transaction;
+use sqlx::{Transaction, query::Query};
 
 use super::{
     Database, Db, applied, retry,
@@ -14,28 +14,38 @@ use super::{
 };
 use crate::{
     domain::{
+        audit::Event,
         code::{FailedTry, IssuedCode, Redemption, StoredCode},
-        grant::{Grant, Revocation},
+        grant::{Grant, Use},
         ids::GrantId,
         policy::SessionPolicy,
         refresh::{RefreshToken, Rotation},
+        revocation::{Narrowing, Revocation, Sweep},
         user::User,
     },
-    store::{Applied, Grants, Result},
+    store::{Applied, GrantFilter, Grants, Result},
 };
+
+/// Writes down a use; `$1` to `$3`, as [`bind_use`] binds them.
+macro_rules! record_use {
+    () => {
+        "update grants set last_used_at = $1, last_used_address = $2, last_used_agent = $3"
+    };
+}
+pub(super) use record_use;
 
 #[async_trait]
 impl Grants for Database {
-    async fn insert_code(&self, code: &IssuedCode) -> Result<Applied> {
-        self.try_insert_code(code).await
+    async fn insert_code(&self, code: &IssuedCode, event: &Event) -> Result<Applied> {
+        self.try_insert_code(code, event).await
     }
 
     async fn code(&self, hash: &SecretHash<AuthorizationCode>) -> Result<Option<StoredCode>> {
         self.load_code(hash).await
     }
 
-    async fn redeem(&self, redemption: &Redemption) -> Result<Applied> {
-        retry(|| self.try_redeem(redemption)).await
+    async fn redeem(&self, redemption: &Redemption, by: &Use, event: &Event) -> Result<Applied> {
+        retry(|| self.try_redeem(redemption, by, event)).await
     }
 
     async fn count_failed_try(&self, failed: &FailedTry) -> Result<()> {
@@ -46,19 +56,20 @@ impl Grants for Database {
         self.load_refresh_token(hash).await
     }
 
-    async fn rotate(&self, rotation: &Rotation) -> Result<Applied> {
-        retry(|| self.try_rotate(rotation)).await
+    async fn rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied> {
+        retry(|| self.try_rotate(rotation, by)).await
     }
 
-    async fn end_grant(&self, revocation: &Revocation) -> Result<Applied> {
-        let sql = "update grants set ended_at = $1, end_reason = $2 where id = $3 and ended_at is null";
-        let ended = sqlx::query(sql)
-            .bind(revocation.at().seconds())
-            .bind(revocation.reason().as_str())
-            .bind(revocation.grant().as_str())
-            .execute(&self.writer)
-            .await?;
-        Ok(applied(ended.rows_affected()))
+    async fn end_grant(&self, revocation: &Revocation, event: &Event) -> Result<Applied> {
+        retry(|| self.try_end_grant(revocation, event)).await
+    }
+
+    async fn end_grants(&self, sweep: &Sweep, event: &Event) -> Result<u64> {
+        retry(|| self.try_end_grants(sweep, event)).await
+    }
+
+    async fn narrow_grant(&self, narrowing: &Narrowing, event: &Event) -> Result<Applied> {
+        retry(|| self.try_narrow_grant(narrowing, event)).await
     }
 
     async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, User)>> {
@@ -71,6 +82,16 @@ impl Grants for Database {
         );
         let row = sqlx::query(sql).bind(id.as_str()).fetch_optional(&self.reader).await?;
         row.map(|row| Ok((rows::grant(&row)?, rows::user(&row)?))).transpose()
+    }
+
+    async fn grants(
+        &self,
+        filter: &GrantFilter,
+        before: Option<&GrantId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<(Grant, User)>> {
+        self.list_grants(filter, before, limit, now).await
     }
 
     async fn forget_ended(&self, before: Timestamp, policy: &SessionPolicy) -> Result<u64> {
@@ -102,10 +123,16 @@ pub(super) async fn insert(grant: &Grant, tx: &mut Transaction<'_, Db>) -> sqlx:
 
 /// The first write of every verb that spends or gives on a grant: `Lost` when the grant has ended, and from here on nobody
 /// can end it until the transaction is over.
-pub(super) async fn hold(grant: &GrantId, now: Timestamp, tx: &mut Transaction<'_, Db>) -> Result<Applied> {
-    let sql = "update grants set last_used_at = $1 where id = $2 and ended_at is null";
-    let held = sqlx::query(sql).bind(now.seconds()).bind(grant.as_str()).execute(&mut **tx).await?;
+pub(super) async fn hold(grant: &GrantId, by: &Use, tx: &mut Transaction<'_, Db>) -> Result<Applied> {
+    let sql = concat!(record_use!(), " where id = $4 and ended_at is null");
+    let held = bind_use(sqlx::query(sql), by).bind(grant.as_str()).execute(&mut **tx).await?;
     Ok(applied(held.rows_affected()))
+}
+
+type Arguments = <Db as sqlx::Database>::Arguments;
+
+pub(super) fn bind_use<'q>(query: Query<'q, Db, Arguments>, by: &'q Use) -> Query<'q, Db, Arguments> {
+    query.bind(by.at.seconds()).bind(by.address.as_deref()).bind(by.agent.as_deref())
 }
 
 /// What [`Database::try_forget_ended`] does, in this order; each takes `$1`, the time before which it ended.

@@ -7,14 +7,16 @@
 //! Rules that make it safe: single use is decided by the `where` of the write, never by a read before it. A verb that spends
 //! or gives on a grant first updates the grant's row where it is not ended: on `PostgreSQL` that takes the row's lock, so
 //! whoever ends the grant comes wholly before or wholly after; on `SQLite` there is one writer anyway. Locks are taken in
-//! the order grants, codes, refresh tokens; where two transactions still meet head-on, `PostgreSQL` rolls one back and
+//! the order grants, codes, refresh tokens; heads; users, clients, resources; where two transactions still meet head-on, `PostgreSQL` rolls one back and
 //! [`retry`] runs it again.
 
 mod audit;
 mod clients;
 mod codes;
+mod ends;
 mod feed;
 mod grants;
+mod lists;
 mod refresh_tokens;
 mod resources;
 mod rows;
@@ -23,10 +25,11 @@ mod sessions;
 mod signing_keys;
 mod users;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{Pool, Transaction};
+use tokio::sync::Notify;
 
 use super::{BEGIN, CONFLICTS, Db};
 use crate::store::{Applied, Result, Store, StoreError};
@@ -35,11 +38,20 @@ use crate::store::{Applied, Result, Store, StoreError};
 pub(in crate::store) struct Database {
     pub(super) reader: Pool<Db>,
     pub(super) writer: Pool<Db>,
+    /// Wakes whoever follows the counters.
+    pub(super) nudge: Arc<Notify>,
 }
 
 impl Database {
     async fn begin(&self) -> Result<Transaction<'static, Db>> {
         Ok(self.writer.begin_with(BEGIN).await?)
+    }
+
+    /// Commits a transaction that advanced a counter.
+    async fn commit_and_nudge(&self, tx: Transaction<'static, Db>) -> Result<()> {
+        tx.commit().await?;
+        self.nudge.notify_one();
+        Ok(())
     }
 }
 

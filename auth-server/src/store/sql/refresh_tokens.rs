@@ -8,7 +8,10 @@ use super::{
     rows::{self, grant_columns, refresh_token_columns, user_columns},
 };
 use crate::{
-    domain::refresh::{NewRefreshToken, RefreshToken, Rotation},
+    domain::{
+        grant::Use,
+        refresh::{NewRefreshToken, RefreshToken, Rotation},
+    },
     store::{Applied, Result},
 };
 
@@ -48,10 +51,10 @@ impl Database {
         row.as_ref().map(rows::refresh_token).transpose()
     }
 
-    pub(super) async fn try_rotate(&self, rotation: &Rotation) -> Result<Applied> {
+    pub(super) async fn try_rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied> {
         let successor = rotation.successor();
         let mut tx = self.begin().await?;
-        if grants::hold(successor.grant(), rotation.at(), &mut tx).await? == Applied::Lost {
+        if grants::hold(successor.grant(), by, &mut tx).await? == Applied::Lost {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }

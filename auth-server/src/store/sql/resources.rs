@@ -1,41 +1,32 @@
 //! Resource servers.
 
 use async_trait::async_trait;
-use doorward_shared::{resource::ResourceUri, time::Timestamp};
+use doorward_shared::{client_id::ClientId, resource::ResourceUri, revocation::Claim, time::Timestamp};
 
 use super::{
-    Database, applied, retry,
+    Database, audit, ends, retry,
     rows::{self, resource_columns},
 };
 use crate::{
-    domain::{grant::EndReason, resource::Resource},
+    domain::{audit::Event, resource::Resource, revocation::Sweep},
     store::{Applied, Resources, Result},
 };
 
 #[async_trait]
 impl Resources for Database {
-    async fn insert_resource(&self, resource: &Resource) -> Result<Applied> {
-        let model =
-            serde_json::to_string(&resource.model).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        let sql = "insert into resources (folded, uri, name, mode, model, client_id, secret_hash, created_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (folded) do nothing";
-        let inserted = sqlx::query(sql)
-            .bind(resource.uri.folded())
-            .bind(resource.uri.as_str())
-            .bind(resource.name.as_str())
-            .bind(resource.mode.as_str())
-            .bind(model)
-            .bind(resource.client_id.as_str())
-            .bind(resource.secret.to_text())
-            .bind(resource.created_at.seconds())
-            .execute(&self.writer)
-            .await?;
-        Ok(applied(inserted.rows_affected()))
+    async fn insert_resource(&self, resource: &Resource, event: &Event) -> Result<Applied> {
+        retry(|| self.try_insert_resource(resource, event)).await
     }
 
     async fn resource(&self, uri: &ResourceUri) -> Result<Option<Resource>> {
         let sql = concat!("select ", resource_columns!(), " from resources where folded = $1");
         let row = sqlx::query(sql).bind(uri.folded()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(rows::resource).transpose()
+    }
+
+    async fn resource_of(&self, caller: &ClientId) -> Result<Option<Resource>> {
+        let sql = concat!("select ", resource_columns!(), " from resources where client_id = $1");
+        let row = sqlx::query(sql).bind(caller.as_str()).fetch_optional(&self.reader).await?;
         row.as_ref().map(rows::resource).transpose()
     }
 
@@ -47,30 +38,71 @@ impl Resources for Database {
         Ok(resources)
     }
 
-    async fn remove_resource(&self, uri: &ResourceUri, now: Timestamp) -> Result<Applied> {
-        retry(|| self.try_remove_resource(uri, now)).await
+    async fn disable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let sql = "update resources set disabled_at = $1 where folded = $2";
+        retry(|| self.try_bar(sql, uri.folded(), sweep, event)).await
+    }
+
+    async fn enable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let sql = "update resources set disabled_at = null where $1 > 0 and folded = $2";
+        retry(|| self.try_bar(sql, uri.folded(), sweep, event)).await
+    }
+
+    async fn remove_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        retry(|| self.try_remove_resource(uri, sweep, event)).await
     }
 }
 
 impl Database {
-    /// As with clients: a grant that is being made right now makes the first try fail, and ends in the second.
-    async fn try_remove_resource(&self, uri: &ResourceUri, now: Timestamp) -> Result<Applied> {
+    async fn try_insert_resource(&self, resource: &Resource, event: &Event) -> Result<Applied> {
+        let model =
+            serde_json::to_string(&resource.model).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "update grants
-            set resource_row = null, ended_at = coalesce(ended_at, $1), end_reason = coalesce(end_reason, $2)
-            where resource_row = $3",
-        )
-        .bind(now.seconds())
-        .bind(EndReason::NotAllowed.as_str())
-        .bind(uri.folded())
-        .execute(&mut *tx)
-        .await?;
+        // As with clients: its tokens from before must not come back with it.
+        let revoked_until = ends::revoked_until(Claim::Aud, resource.uri.folded(), &mut tx).await?;
+        let sql = "insert into resources
+            (folded, uri, name, mode, model, client_id, secret_hash, created_at, disabled_at, revoked_until)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (folded) do nothing";
+        let inserted = sqlx::query(sql)
+            .bind(resource.uri.folded())
+            .bind(resource.uri.as_str())
+            .bind(resource.name.as_str())
+            .bind(resource.mode.as_str())
+            .bind(model)
+            .bind(resource.client_id.as_str())
+            .bind(resource.secret.to_text())
+            .bind(resource.created_at.seconds())
+            .bind(resource.disabled_at.map(Timestamp::seconds))
+            .bind(resource.revoked_until.max(revoked_until).map(Timestamp::seconds))
+            .execute(&mut *tx)
+            .await?;
+        if inserted.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(event, &mut tx).await?;
+        tx.commit().await?;
+        Ok(Applied::Done)
+    }
+
+    /// As with clients: a grant that is being made right now makes the first try fail, and ends in the second.
+    async fn try_remove_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let ended = ends::sweep(sweep, &mut tx).await?;
+        sqlx::query("update grants set resource_row = null where resource_row = $1 and ended_at is not null")
+            .bind(uri.folded())
+            .execute(&mut *tx)
+            .await?;
         let removed = sqlx::query("delete from resources where folded = $1")
             .bind(uri.folded())
             .execute(&mut *tx)
             .await?;
-        tx.commit().await?;
-        Ok(applied(removed.rows_affected()))
+        if removed.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        self.commit_and_nudge(tx).await?;
+        Ok(Applied::Done)
     }
 }

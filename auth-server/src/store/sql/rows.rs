@@ -7,6 +7,7 @@ use doorward_shared::{
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
     resource::ResourceUri,
+    revocation::{Claim, Entry},
     scope::{Scope, ScopeToken},
     secret::SecretHash,
     time::Timestamp,
@@ -17,11 +18,12 @@ use sqlx::Row as _;
 use super::Db;
 use crate::{
     domain::{
+        audit::{Action, Actor, Checkpoint, Event, Link, StoredEvent},
         client::{Client, ConfidentialMethod, Credentials, Origin},
         code::StoredCode,
         email::Email,
         grant::{EndReason, Ended, Grant, Method, Use},
-        ids::{GrantId, OrganizationId, UserId},
+        ids::{EventId, GrantId, OrganizationId, UserId},
         refresh::RefreshToken,
         resource::{PermissionMode, Resource},
         session::Session,
@@ -109,9 +111,19 @@ macro_rules! signing_key_columns {
     };
 }
 
+macro_rules! event_columns {
+    () => {
+        r#"audit_events.id as "audit_events.id", audit_events.at as "audit_events.at",
+        audit_events.actor_kind as "audit_events.actor_kind", audit_events.actor as "audit_events.actor",
+        audit_events.action as "audit_events.action", audit_events.object as "audit_events.object",
+        audit_events.address as "audit_events.address", audit_events.detail as "audit_events.detail",
+        audit_events.sequence as "audit_events.sequence", audit_events.hash as "audit_events.hash""#
+    };
+}
+
 pub(super) use {
-    client_columns, code_columns, grant_columns, refresh_token_columns, resource_columns, session_columns,
-    signing_key_columns, user_columns,
+    client_columns, code_columns, event_columns, grant_columns, refresh_token_columns, resource_columns,
+    session_columns, signing_key_columns, user_columns,
 };
 
 pub(super) fn user(row: &Row) -> Result<User> {
@@ -256,6 +268,45 @@ pub(super) fn signing_key(row: &Row) -> Result<StoredSigningKey> {
         public_jwk: cell(row, "signing_keys.public_jwk")?,
         sealed: cell(row, "signing_keys.sealed")?,
         created_at: time(row, "signing_keys.created_at")?,
+    })
+}
+
+pub(super) fn entry(row: &Row) -> Result<Entry> {
+    Ok(Entry {
+        sequence: cell(row, "revocations.sequence")?,
+        claim: read(row, "revocations.claim", Claim::parse)?,
+        value: cell(row, "revocations.value")?,
+        issued_until: maybe_time(row, "revocations.issued_until")?,
+        exp: time(row, "revocations.expires_at")?,
+    })
+}
+
+pub(super) fn event(row: &Row) -> Result<StoredEvent> {
+    let actor: Option<String> = cell(row, "audit_events.actor")?;
+    let event = Event {
+        id: read(row, "audit_events.id", EventId::parse)?,
+        at: time(row, "audit_events.at")?,
+        actor: read(row, "audit_events.actor_kind", |kind| Actor::from_parts(kind, actor.as_deref()))?,
+        action: read(row, "audit_events.action", Action::parse)?,
+        object: cell(row, "audit_events.object")?,
+        address: cell(row, "audit_events.address")?,
+        detail: read(row, "audit_events.detail", |text| serde_json::from_str(text).ok())?,
+    };
+    let link = match cell(row, "audit_events.sequence")? {
+        Some(sequence) => Some(Link { sequence, hash: cell(row, "audit_events.hash")? }),
+        None => None,
+    };
+    Ok(StoredEvent { event, link })
+}
+
+pub(super) fn checkpoint(row: &Row) -> Result<Checkpoint> {
+    Ok(Checkpoint {
+        link: Link {
+            sequence: cell(row, "audit_checkpoints.sequence")?,
+            hash: cell(row, "audit_checkpoints.hash")?,
+        },
+        at: time(row, "audit_checkpoints.at")?,
+        signed: cell(row, "audit_checkpoints.signed")?,
     })
 }
 

@@ -7,17 +7,18 @@ use doorward_shared::{
 };
 
 use super::{
-    Database, applied,
+    Database, audit,
     rows::{self, session_columns, user_columns},
 };
 use crate::{
-    domain::{session::Session, user::User},
+    domain::{audit::Event, ids::UserId, session::Session, user::User},
     store::{Applied, Result, Sessions},
 };
 
 #[async_trait]
 impl Sessions for Database {
-    async fn open_session(&self, session: &Session) -> Result<()> {
+    async fn open_session(&self, session: &Session, event: &Event) -> Result<()> {
+        let mut tx = self.begin().await?;
         let sql = "insert into sessions (hash, user_id, auth_time, last_seen_at, ended_at) values ($1, $2, $3, $4, $5)";
         sqlx::query(sql)
             .bind(session.hash.to_text())
@@ -25,9 +26,10 @@ impl Sessions for Database {
             .bind(session.auth_time.seconds())
             .bind(session.last_seen_at.seconds())
             .bind(session.ended_at.map(Timestamp::seconds))
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        audit::record(event, &mut tx).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn session(&self, hash: &SecretHash<SessionCookie>) -> Result<Option<(Session, User)>> {
@@ -42,6 +44,16 @@ impl Sessions for Database {
         row.map(|row| Ok((rows::session(&row)?, rows::user(&row)?))).transpose()
     }
 
+    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>> {
+        let sql = concat!(
+            "select ",
+            session_columns!(),
+            " from sessions where user_id = $1 and ended_at is null order by auth_time desc, hash"
+        );
+        let rows = sqlx::query(sql).bind(user.as_str()).fetch_all(&self.reader).await?;
+        rows.iter().map(rows::session).collect()
+    }
+
     async fn touch_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<()> {
         // Two requests of one browser may arrive here in the wrong order.
         let sql = "update sessions set last_seen_at = $1 where hash = $2 and ended_at is null and last_seen_at < $1";
@@ -49,9 +61,16 @@ impl Sessions for Database {
         Ok(())
     }
 
-    async fn end_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<Applied> {
+    async fn end_session(&self, hash: &SecretHash<SessionCookie>, event: &Event) -> Result<Applied> {
         let sql = "update sessions set ended_at = $1 where hash = $2 and ended_at is null";
-        let ended = sqlx::query(sql).bind(now.seconds()).bind(hash.to_text()).execute(&self.writer).await?;
-        Ok(applied(ended.rows_affected()))
+        let mut tx = self.begin().await?;
+        let ended = sqlx::query(sql).bind(event.at.seconds()).bind(hash.to_text()).execute(&mut *tx).await?;
+        if ended.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(event, &mut tx).await?;
+        tx.commit().await?;
+        Ok(Applied::Done)
     }
 }

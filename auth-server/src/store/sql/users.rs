@@ -7,18 +7,18 @@ use doorward_shared::{
 };
 
 use super::{
-    Database, Db, applied, retry,
+    Database, Db, applied, audit, ends, retry,
     rows::{self, json_list, user_columns},
 };
 use crate::{
-    domain::{email::Email, grant::EndReason, ids::UserId, user::User},
+    domain::{audit::Event, email::Email, ids::UserId, revocation::Sweep, user::User},
     store::{Applied, Result, Users},
 };
 
 #[async_trait]
 impl Users for Database {
-    async fn insert_user(&self, user: &User) -> Result<Applied> {
-        insert(user, &self.writer).await
+    async fn insert_user(&self, user: &User, event: &Event) -> Result<Applied> {
+        retry(|| self.try_insert_user(user, event)).await
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>> {
@@ -41,13 +41,14 @@ impl Users for Database {
         Ok(users)
     }
 
-    async fn set_user_disabled(
-        &self,
-        email: &Email,
-        at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Applied> {
-        retry(|| self.try_set_user_disabled(email, at, now)).await
+    async fn disable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let sql = "update users set disabled_at = $1 where id = $2";
+        retry(|| self.try_set_standing(sql, user, sweep, event)).await
+    }
+
+    async fn enable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied> {
+        let sql = "update users set disabled_at = null where $1 > 0 and id = $2";
+        retry(|| self.try_set_standing(sql, user, sweep, event)).await
     }
 
     async fn has_administrator(&self) -> Result<bool> {
@@ -72,49 +73,60 @@ impl Users for Database {
         Ok(sqlx::query(sql).bind(link.to_text()).fetch_optional(&self.reader).await?.is_some())
     }
 
-    async fn use_setup_link(&self, link: &SecretHash<SetupLink>, admin: &User) -> Result<Applied> {
-        retry(|| self.try_use_setup_link(link, admin)).await
+    async fn use_setup_link(
+        &self,
+        link: &SecretHash<SetupLink>,
+        admin: &User,
+        event: &Event,
+    ) -> Result<Applied> {
+        retry(|| self.try_use_setup_link(link, admin, event)).await
     }
 }
 
 impl Database {
-    async fn try_set_user_disabled(
-        &self,
-        email: &Email,
-        at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Applied> {
+    async fn try_insert_user(&self, user: &User, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
-        let set = sqlx::query("update users set disabled_at = $1 where email = $2")
-            .bind(at.map(Timestamp::seconds))
-            .bind(email.as_str())
-            .execute(&mut *tx)
-            .await?;
-        // Enabling ends sessions too: a sign-in that was checked just before the account was disabled, and stored just
-        // after, must not come to life now.
-        sqlx::query(
-            "update sessions set ended_at = $1
-            where ended_at is null and user_id = (select id from users where email = $2)",
-        )
-        .bind(now.seconds())
-        .bind(email.as_str())
-        .execute(&mut *tx)
-        .await?;
-        // And grants: a token that was stolen must not come back to life with the account.
-        sqlx::query(
-            "update grants set ended_at = $1, end_reason = $2
-            where ended_at is null and user_id = (select id from users where email = $3)",
-        )
-        .bind(now.seconds())
-        .bind(EndReason::NotAllowed.as_str())
-        .bind(email.as_str())
-        .execute(&mut *tx)
-        .await?;
+        if insert(user, &mut *tx).await? == Applied::Lost {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(event, &mut tx).await?;
         tx.commit().await?;
-        Ok(applied(set.rows_affected()))
+        Ok(Applied::Done)
     }
 
-    async fn try_use_setup_link(&self, link: &SecretHash<SetupLink>, admin: &User) -> Result<Applied> {
+    /// Enabling ends sessions and grants too: a sign-in or a consent that was checked just before the account was disabled,
+    /// and stored just after, must not come to life now, and a token that was stolen must not come back with the account.
+    async fn try_set_standing(
+        &self,
+        sql: &'static str,
+        user: &UserId,
+        sweep: &Sweep,
+        event: &Event,
+    ) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let ended = ends::sweep_and_date(sweep, &mut tx).await?;
+        let set = sqlx::query(sql).bind(sweep.at().seconds()).bind(user.as_str()).execute(&mut *tx).await?;
+        if set.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        sqlx::query("update sessions set ended_at = $1 where ended_at is null and user_id = $2")
+            .bind(sweep.at().seconds())
+            .bind(user.as_str())
+            .execute(&mut *tx)
+            .await?;
+        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        self.commit_and_nudge(tx).await?;
+        Ok(Applied::Done)
+    }
+
+    async fn try_use_setup_link(
+        &self,
+        link: &SecretHash<SetupLink>,
+        admin: &User,
+        event: &Event,
+    ) -> Result<Applied> {
         let mut tx = self.begin().await?;
         let sql = "update setup_links set used_at = $1 where hash = $2 and used_at is null
             and not exists (select 1 from users where admin_since is not null)";
@@ -124,6 +136,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
+        audit::record(event, &mut tx).await?;
         tx.commit().await?;
         Ok(Applied::Done)
     }
@@ -131,8 +144,8 @@ impl Database {
 
 async fn insert<'e>(user: &User, executor: impl sqlx::Executor<'e, Database = Db>) -> Result<Applied> {
     let sql = "insert into users
-        (id, email, name, organization, group_names, password_hash, admin_since, created_at, disabled_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing";
+        (id, email, name, organization, group_names, password_hash, admin_since, created_at, disabled_at,
+        revoked_until) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
     let inserted = sqlx::query(sql)
         .bind(user.id.as_str())
         .bind(user.email.as_str())
@@ -143,6 +156,7 @@ async fn insert<'e>(user: &User, executor: impl sqlx::Executor<'e, Database = Db
         .bind(user.admin_since.map(Timestamp::seconds))
         .bind(user.created_at.seconds())
         .bind(user.disabled_at.map(Timestamp::seconds))
+        .bind(user.revoked_until.map(Timestamp::seconds))
         .execute(executor)
         .await?;
     Ok(applied(inserted.rows_affected()))
