@@ -19,8 +19,10 @@ pub struct Access {
     pub token_id: String,
     /// Everything that the token allows.
     pub scope: Scope,
-    /// When the token dies.
-    pub expires_at: Timestamp,
+    /// When the token was made.
+    pub issued_at: Timestamp,
+    /// When the token dies; `None` for a key that does not expire.
+    pub expires_at: Option<Timestamp>,
     /// When the person last signed in.
     pub auth_time: Option<Timestamp>,
     /// The narrowing of `scope` to parts of the data (RFC 9396), for servers that understand it.
@@ -46,7 +48,8 @@ impl From<AccessTokenClaims> for Access {
             grant: claims.sid,
             token_id: claims.jti,
             scope: claims.scope,
-            expires_at: claims.exp,
+            issued_at: claims.iat,
+            expires_at: Some(claims.exp),
             auth_time: claims.auth_time,
             authorization_details: claims.authorization_details,
         }

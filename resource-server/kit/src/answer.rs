@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{ResourceServer, metrics::Reason};
 
-/// Seconds after which a client may try again when there are no keys yet.
+/// Seconds after which a client may try again when its token cannot be checked.
 const RETRY_AFTER: &str = "5";
 
 /// Why a request does not reach the handler.
@@ -19,7 +19,7 @@ pub enum Refusal {
     RepeatedCredentials,
     /// The token is good and does not allow what was asked.
     InsufficientScope,
-    /// No usable keys are held.
+    /// It cannot be known at the moment whether the token is good.
     Unavailable,
 }
 
@@ -79,7 +79,8 @@ impl ResourceServer {
             Refusal::Unavailable => Answer::error(
                 503,
                 ErrorCode::TemporarilyUnavailable.as_str(),
-                "The keys of the authorization server are not known at the moment. Try again in a few seconds.",
+                "The access token cannot be checked at the moment, because the authorization server does not answer. Try again \
+                 in a few seconds.",
             )
             .with("retry-after", RETRY_AFTER),
         }

@@ -25,7 +25,6 @@ impl Credentials {
     }
 
     /// Puts them on a request (RFC 6749 §2.3.1: each part is form-urlencoded first).
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing asks with credentials yet"))]
     pub(crate) fn sign_in(&self, request: RequestBuilder) -> RequestBuilder {
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         request.basic_auth(encoded(&self.client_id), Some(encoded(&self.client_secret)))

@@ -26,9 +26,10 @@ use tokio::{
 
 use crate::{
     Settings,
-    fetch::{self, Fetched, Fetcher},
+    fetch::{self, Endpoints, Fetched, Fetcher},
     metrics::Counters,
     reach::Reach,
+    settings::seconds,
 };
 
 /// Longest time that a request waits for a running fetch.
@@ -40,11 +41,15 @@ const LONGEST_PAUSE_EMPTY: Duration = Duration::from_secs(3);
 /// Longest pause while the last good keys are in use.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// At most one fetch in this time because of a page with an unknown key.
+const PAGE_COOL_DOWN: Duration = Duration::from_secs(1);
+
 /// A key set in use.
 pub(crate) struct Held {
     keys: VerifyingKeys,
     set: JwkSet,
     metadata: Arc<str>,
+    endpoints: Endpoints,
     /// Changes whenever the set of keys does.
     pub(crate) generation: u64,
     /// The last time the authorization server confirmed this set.
@@ -76,7 +81,15 @@ pub(crate) struct Keys {
     held: RwLock<Option<Arc<Held>>>,
     progress: watch::Sender<Progress>,
     wake: Notify,
-    last_search: Mutex<Option<Instant>>,
+    searches: [Mutex<Option<Instant>>; 2],
+}
+
+/// Who looks for a key that is not held. Each has a cool-down of its own, so that tokens of strangers cannot keep the pages
+/// of the feed unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seeker {
+    Token,
+    Page,
 }
 
 /// The file copy: the two documents as they were sent.
@@ -98,12 +111,12 @@ impl Keys {
             file: settings.key_cache_file.clone(),
             refresh_every: settings.refresh_every,
             cool_down: settings.cool_down,
-            max_stale: Seconds::new(i64::try_from(settings.max_stale.as_secs()).unwrap_or(i64::MAX)),
+            max_stale: seconds(settings.max_stale),
             held: RwLock::new(None),
             // Running from the start: a request that comes before the first fetch has begun waits for it too.
             progress: watch::Sender::new(Progress { running: true, done: 0 }),
             wake: Notify::new(),
-            last_search: Mutex::new(None),
+            searches: Default::default(),
         }
     }
 
@@ -117,14 +130,40 @@ impl Keys {
         self.held().map(|held| Arc::clone(&held.metadata))
     }
 
+    /// What the issuer's metadata names beside the keys; `None` while there is no metadata.
+    pub(crate) fn endpoints(&self) -> Option<Endpoints> {
+        self.held().map(|held| held.endpoints.clone())
+    }
+
+    /// The same, after the first fetch if that is running, at most [`PATIENCE`].
+    pub(crate) async fn endpoints_soon(&self) -> Option<Endpoints> {
+        if self.held().is_none() && self.progress.borrow().running {
+            let _ = tokio::time::timeout(PATIENCE, self.next_fetch()).await;
+        }
+        self.endpoints()
+    }
+
+    /// Waits for the end of the fetch that is running, or of the next one.
+    pub(crate) async fn next_fetch(&self) {
+        let mut progress = self.progress.subscribe();
+        let before = progress.borrow_and_update().done;
+        // The sender is in `self`.
+        let _ = progress.wait_for(|progress| progress.done > before).await;
+    }
+
+    /// Fetches as soon as possible.
+    pub(crate) fn fetch_now(&self) {
+        self.wake.notify_one();
+    }
+
     /// Finds a key by its name. Returns at once when the key is held.
-    pub(crate) async fn find(&self, kid: &str, now: Timestamp) -> Lookup {
+    pub(crate) async fn find(&self, kid: &str, seeker: Seeker, now: Timestamp) -> Lookup {
         let mut progress = self.progress.subscribe();
         let before = *progress.borrow_and_update();
         let first = self.look(kid, now);
         let wait = match first {
             Lookup::Found(..) => false,
-            Lookup::Unknown => before.running || self.begin_search(),
+            Lookup::Unknown => before.running || self.begin_search(seeker),
             Lookup::NoKeys => before.running,
         };
         if !wait {
@@ -144,9 +183,13 @@ impl Keys {
     }
 
     /// Wakes the task because of an unknown key, unless it was woken for one within the cool-down.
-    fn begin_search(&self) -> bool {
-        let mut last = self.last_search.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| last.elapsed() < self.cool_down) {
+    fn begin_search(&self, seeker: Seeker) -> bool {
+        let cool_down = match seeker {
+            Seeker::Token => self.cool_down,
+            Seeker::Page => self.cool_down.min(PAGE_COOL_DOWN),
+        };
+        let mut last = self.searches[seeker as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < cool_down) {
             return false;
         }
         *last = Some(Instant::now());
@@ -207,11 +250,11 @@ impl Keys {
             metadata: news.metadata,
             jwks: news.jwks,
         };
-        self.hold(news.keys, &copy.metadata, now);
+        self.hold(news.keys, &copy.metadata, news.endpoints, now);
         self.write_file(&copy).await;
     }
 
-    fn hold(&self, set: JwkSet, metadata: &str, confirmed_at: Timestamp) {
+    fn hold(&self, set: JwkSet, metadata: &str, endpoints: Endpoints, confirmed_at: Timestamp) {
         let previous = self.held();
         let generation = match &previous {
             Some(previous) if previous.set == set => previous.generation,
@@ -222,6 +265,7 @@ impl Keys {
             keys: VerifyingKeys::from(&set),
             set,
             metadata: metadata.into(),
+            endpoints,
             generation,
             confirmed_at,
         };
@@ -248,11 +292,11 @@ impl Keys {
             copy.issuer == self.issuer.as_str() && now.since(copy.confirmed_at) >= Seconds::new(-60)
         });
         let keys_of = |copy: &FileCopy| {
-            fetch::read_metadata(&copy.metadata, &self.reach).ok()?;
-            fetch::parse_keys(&copy.jwks).ok()
+            let (_, endpoints) = fetch::read_metadata(&copy.metadata, &self.reach).ok()?;
+            Some((fetch::parse_keys(&copy.jwks).ok()?, endpoints))
         };
         match copy.and_then(|copy| Some((keys_of(&copy)?, copy))) {
-            Some((keys, copy)) => self.hold(keys, &copy.metadata, copy.confirmed_at),
+            Some(((keys, endpoints), copy)) => self.hold(keys, &copy.metadata, endpoints, copy.confirmed_at),
             None => {
                 tracing::warn!(path = %path.display(), "the copy of the keys is of another issuer, from the future or damaged");
             }
@@ -295,7 +339,7 @@ mod tests {
         let keys = Keys::new(&settings, reach, Arc::default());
         let pauses = || (1..9).map(|n| keys.pause(n).as_millis()).collect::<Vec<_>>();
         assert_eq!(pauses(), [250, 500, 1000, 2000, 3000, 3000, 3000, 3000]);
-        keys.hold(JwkSet::default(), "{}", clock.now());
+        keys.hold(JwkSet::default(), "{}", Endpoints::default(), clock.now());
         assert_eq!(pauses(), [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000]);
         assert_eq!(keys.pause(u32::MAX), LONGEST_PAUSE);
         clock.advance(Seconds::hours(25));

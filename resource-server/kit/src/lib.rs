@@ -3,7 +3,8 @@
 //! It checks access tokens offline (RFC 9068), publishes the metadata document that points clients to the authorization
 //! server (RFC 9728), and answers everything else with the challenge that makes a client sign in (RFC 6750). The keys of the
 //! authorization server are fetched in the background; a request with a usable key never waits on the network, and the
-//! authorization server may be away for a day.
+//! authorization server may be away for a day. With the credentials of a resource server it also follows the revocation
+//! feed, so that what was revoked is refused within a second, and takes opaque tokens, which it asks about (RFC 7662).
 //!
 //! Start a [`ResourceServer`] and put it in front of the routes: [`tower::ProtectLayer`] (feature `tower`; axum, rmcp) or
 //! [`actix::Protect`] (feature `actix`). Handlers find an [`Access`] in the request's extensions. The token itself never gets
@@ -17,7 +18,9 @@
 //! | `verify` | token → [`Access`], or why not |
 //! | `reach`, `credentials` | where the authorization server is reached, and as whom |
 //! | `keys`, `fetch` | the authorization server's metadata and keys: background refresh, last good copy |
-//! | `cache` | tokens that were verified before |
+//! | `revocations`, `feed` | what was revoked: asked for every token, filled by the signed feed, kept over a restart |
+//! | `introspect` | opaque tokens: the authorization server is asked |
+//! | `cache` | tokens that were seen before |
 //! | `metrics` | counters |
 
 #![cfg_attr(
@@ -31,12 +34,15 @@ pub mod actix;
 mod answer;
 mod cache;
 mod credentials;
+mod feed;
 mod fetch;
 mod front;
+mod introspect;
 mod keys;
 mod metadata;
 mod metrics;
 mod reach;
+mod revocations;
 mod settings;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -52,7 +58,7 @@ pub use self::{
     credentials::Credentials,
     metrics::{Metrics, Reason},
     reach::AddressSyntax,
-    settings::{Settings, StartError},
+    settings::{FeedLag, Settings, StartError},
 };
 
 /// A protected resource: its identity, the keys of its issuer, and the rules for its requests.
@@ -65,12 +71,14 @@ pub struct ResourceServer {
     clock: Arc<dyn Clock>,
     keys: Arc<keys::Keys>,
     verified: cache::VerifiedTokens,
+    revocations: Arc<revocations::Revocations>,
+    introspection: introspect::Introspection,
     metrics: Arc<metrics::Counters>,
-    background: tokio::task::AbortHandle,
+    background: Vec<tokio::task::AbortHandle>,
 }
 
 impl ResourceServer {
-    /// Starts: checks the settings, reads the file copy of the keys if there is one, and begins to fetch in the background
+    /// Starts: checks the settings, reads the file copies of keys and revocations if there are any, and begins to fetch in the background
     /// of the current tokio runtime. It does not wait for the authorization server and does not fail when that is away.
     ///
     /// # Errors
@@ -81,9 +89,28 @@ impl ResourceServer {
         let checked = settings.check()?;
         let metrics = Arc::new(metrics::Counters::default());
         let fetcher = fetch::Fetcher::new(checked.reach.clone())?;
+        let introspection = introspect::Introspection::new(&settings, &checked.reach)?;
         let keys = Arc::new(keys::Keys::new(&settings, checked.reach.clone(), Arc::clone(&metrics)));
         keys.read_file().await;
-        let background = tokio::spawn(Arc::clone(&keys).refresh_forever(fetcher)).abort_handle();
+        let revocations = Arc::new(revocations::Revocations::new(&settings, &checked));
+        let position = revocations.read_file(settings.clock.now()).await;
+
+        let mut background = vec![tokio::spawn(Arc::clone(&keys).refresh_forever(fetcher)).abort_handle()];
+        if let Some(credentials) = &settings.credentials {
+            let feed = feed::Feed::new(
+                &settings,
+                checked.reach.clone(),
+                credentials.clone(),
+                (Arc::clone(&keys), Arc::clone(&revocations), Arc::clone(&metrics)),
+                position,
+            )?;
+            background.push(tokio::spawn(feed.follow_forever()).abort_handle());
+        } else {
+            tracing::warn!(
+                resource = %checked.resource,
+                "no credentials: revocations are not followed, so a token is good until it expires, and opaque tokens are refused"
+            );
+        }
         Ok(Arc::new(Self {
             rules: front::Rules::new(&settings, &checked),
             documents: metadata::Documents::new(&settings, &checked),
@@ -93,6 +120,8 @@ impl ResourceServer {
             resource: checked.resource,
             issuer: checked.reach.issuer().clone(),
             keys,
+            revocations,
+            introspection,
             metrics,
             background,
         }))
@@ -108,14 +137,21 @@ impl ResourceServer {
         &self.issuer
     }
 
-    /// True when keys are held that are not older than `max_stale`: tokens can be checked.
+    /// True when tokens can be checked: keys are held that are not older than `max_stale`, and the revocation feed is not
+    /// silent for longer than the settings allow.
     pub fn is_ready(&self) -> bool {
-        self.keys.usable(self.clock.now()).is_some()
+        let now = self.clock.now();
+        self.keys.usable(now).is_some() && self.revocations.are_current(now)
     }
 
     /// The counters since the start.
     pub fn metrics(&self) -> Metrics {
-        self.metrics.snapshot()
+        Metrics {
+            last_page: self.revocations.last_page(),
+            feed_lag: self.revocations.lag(self.clock.now()),
+            revocations: self.revocations.len(),
+            ..self.metrics.snapshot()
+        }
     }
 }
 
@@ -126,6 +162,6 @@ struct Guide;
 
 impl Drop for ResourceServer {
     fn drop(&mut self) {
-        self.background.abort();
+        self.background.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }

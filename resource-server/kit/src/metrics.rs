@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use doorward_shared::{
     bearer::BearerSyntax,
     jose::{access_token::Rejection, jws::JwsError},
-    time::Timestamp,
+    time::{Seconds, Timestamp},
 };
 
 /// Why a token was not taken. For operators; a presenter hears `invalid_token` and nothing else.
@@ -37,11 +37,17 @@ pub enum Reason {
     Lifetime,
     /// The token is bound to a key (`cnf`).
     Bound,
+    /// The feed says that it was revoked: itself, its grant, its person, its client, its key.
+    Revoked,
+    /// The authorization server says that an opaque token is not good here.
+    Inactive,
+    /// An opaque token, and there is no way to ask about it: no credentials, or no introspection endpoint.
+    Opaque,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Syntax,
         Self::Format,
         Self::Type,
@@ -55,6 +61,9 @@ impl Reason {
         Self::NotYet,
         Self::Lifetime,
         Self::Bound,
+        Self::Revoked,
+        Self::Inactive,
+        Self::Opaque,
     ];
 
     /// The label of the reason.
@@ -73,6 +82,9 @@ impl Reason {
             Self::NotYet => "not_yet",
             Self::Lifetime => "lifetime",
             Self::Bound => "bound",
+            Self::Revoked => "revoked",
+            Self::Inactive => "inactive",
+            Self::Opaque => "opaque",
         }
     }
 }
@@ -121,7 +133,8 @@ pub struct Metrics {
     pub refused: Vec<(Reason, u64)>,
     /// Requests that named a foreign `Host` or came from a foreign page.
     pub refused_host: u64,
-    /// Requests that were answered 503 because no usable keys were held.
+    /// Requests that were answered 503: no usable keys were held, an opaque token could not be asked about, or the feed was
+    /// silent for longer than the operator allows.
     pub unavailable: u64,
     /// Tokens that were refused for their time while the two clocks are known to disagree by more than the leeway.
     pub clock_skew: u64,
@@ -133,6 +146,22 @@ pub struct Metrics {
     pub failed_fetches: u64,
     /// The last successful fetch.
     pub last_contact: Option<Timestamp>,
+    /// Pages of the revocation feed that were read.
+    pub pages: u64,
+    /// Attempts to read one that failed.
+    pub failed_pages: u64,
+    /// When the last page came.
+    pub last_page: Option<Timestamp>,
+    /// How many seconds ago that was: how late this server may be about a revocation. `None` while no page has come.
+    pub feed_lag: Option<Seconds>,
+    /// Entries of the feed that are held.
+    pub revocations: usize,
+    /// Questions about opaque tokens that were put to the authorization server.
+    pub introspections: u64,
+    /// Questions that got no usable answer.
+    pub failed_introspections: u64,
+    /// Requests with an opaque token whose answer was known.
+    pub remembered_introspections: u64,
 }
 
 impl Metrics {
@@ -157,6 +186,11 @@ pub(crate) struct Counters {
     pub(crate) failed_fetches: AtomicU64,
     /// Seconds since the epoch; 0 for never.
     pub(crate) last_contact: AtomicI64,
+    pub(crate) pages: AtomicU64,
+    pub(crate) failed_pages: AtomicU64,
+    pub(crate) introspections: AtomicU64,
+    pub(crate) failed_introspections: AtomicU64,
+    pub(crate) remembered_introspections: AtomicU64,
 }
 
 impl Counters {
@@ -168,6 +202,7 @@ impl Counters {
         Self::count(&self.refused[reason as usize]);
     }
 
+    /// The counters, without what [`crate::revocations`] knows.
     pub(crate) fn snapshot(&self) -> Metrics {
         let last_contact = self.last_contact.load(Relaxed);
         Metrics {
@@ -182,6 +217,14 @@ impl Counters {
             fetches: self.fetches.load(Relaxed),
             failed_fetches: self.failed_fetches.load(Relaxed),
             last_contact: (last_contact > 0).then(|| Timestamp::from_seconds(last_contact)),
+            pages: self.pages.load(Relaxed),
+            failed_pages: self.failed_pages.load(Relaxed),
+            last_page: None,
+            feed_lag: None,
+            revocations: 0,
+            introspections: self.introspections.load(Relaxed),
+            failed_introspections: self.failed_introspections.load(Relaxed),
+            remembered_introspections: self.remembered_introspections.load(Relaxed),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use doorward_shared::{
     issuer::{Issuer, IssuerError},
     resource::{ResourceSyntax, ResourceUri},
-    time::{Clock, SystemClock},
+    time::{Clock, Seconds, SystemClock},
 };
 
 use crate::{
@@ -54,6 +54,16 @@ pub struct Settings {
     /// A file for the last good copy of the keys, so that a restart works while the authorization server is away. Who may
     /// write this file decides which tokens are good: keep it where only this program can write.
     pub key_cache_file: Option<PathBuf>,
+    /// A file for what was revoked, so that a restart revives nothing while the authorization server is away. `None`: beside
+    /// `key_cache_file`, if there is one. It deserves the same care.
+    pub revocations_file: Option<PathBuf>,
+    /// How long the revocation feed may be silent before `on_feed_lag` applies. It is asked to speak three times as often.
+    pub max_feed_lag: Duration,
+    /// What happens to signed tokens while the feed is silent for longer than `max_feed_lag`. Opaque tokens are asked about
+    /// anyway.
+    pub on_feed_lag: FeedLag,
+    /// What opaque tokens begin with, beside `sta_`, `ak_live_` and `aa_at_`. The authorization server is asked about them.
+    pub opaque_prefixes: Vec<String>,
     /// How often the keys are fetched again. It bounds how long a withdrawn key goes on verifying.
     pub refresh_every: Duration,
     /// How long keys are used when no fetch succeeds.
@@ -64,7 +74,7 @@ pub struct Settings {
     pub leeway: Duration,
     /// The longest lifetime (`exp` − `iat`) of a token that is taken.
     pub max_lifetime: Duration,
-    /// How many verified tokens are remembered; 0 switches the memory off.
+    /// How many good tokens are remembered, signed and opaque ones each; 0 switches the memory off.
     pub token_cache: usize,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
@@ -91,6 +101,16 @@ impl Settings {
         if self.credentials.as_ref().is_some_and(|credentials| !credentials.are_whole()) {
             return Err(StartError::Credentials);
         }
+        if self.on_feed_lag == FeedLag::Refuse && self.credentials.is_none() {
+            return Err(StartError::NoFeed);
+        }
+        // What a signed token begins with is the JSON of its header.
+        let taken = |prefix: &&String| {
+            prefix.is_empty() || prefix.starts_with("ey") || "ey".starts_with(prefix.as_str())
+        };
+        if let Some(prefix) = self.opaque_prefixes.iter().find(taken) {
+            return Err(StartError::OpaquePrefix(prefix.clone()));
+        }
         let reach = Reach::new(issuer, self.issuer_address.as_deref())?;
         Ok(Checked { resource, reach })
     }
@@ -110,6 +130,10 @@ impl Default for Settings {
             allowed_origins: None,
             check_host: true,
             key_cache_file: None,
+            revocations_file: None,
+            max_feed_lag: Duration::from_mins(1),
+            on_feed_lag: FeedLag::Serve,
+            opaque_prefixes: Vec::new(),
             refresh_every: Duration::from_mins(5),
             max_stale: Duration::from_hours(24),
             cool_down: Duration::from_secs(30),
@@ -119,6 +143,22 @@ impl Default for Settings {
             clock: Arc::new(SystemClock),
         }
     }
+}
+
+/// What happens while the revocation feed is silent for too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeedLag {
+    /// Tokens are checked offline, and what was revoked until then stays revoked. The authorization server may be away.
+    #[default]
+    Serve,
+    /// Tokens are answered 503 until the feed speaks again. Nothing that was revoked is ever taken, and this server stops
+    /// when the authorization server does.
+    Refuse,
+}
+
+/// A length of time in whole seconds.
+pub(crate) fn seconds(length: Duration) -> Seconds {
+    Seconds::new(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Settings that were read.
@@ -156,6 +196,14 @@ pub enum StartError {
     /// Half of the credentials is missing.
     #[error("the credentials of this resource server are incomplete: both client id and secret are needed")]
     Credentials,
+    /// Tokens would be refused for ever.
+    #[error(
+        "tokens are to be refused while the revocation feed is silent, and without credentials it never speaks"
+    )]
+    NoFeed,
+    /// A prefix of opaque tokens that signed tokens begin with as well.
+    #[error("opaque tokens cannot begin with {0:?}: signed tokens do")]
+    OpaquePrefix(String),
     /// The HTTP client could not be built.
     #[error("the HTTP client could not be built: {0}")]
     Client(#[from] reqwest::Error),

@@ -11,18 +11,22 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
-use crate::{Access, Reason, Refusal, ResourceServer, Settings, cache, keys::Lookup, metrics::Counters};
+use crate::{
+    Access, Reason, Refusal, ResourceServer, Settings,
+    cache::{self, TokenHash},
+    keys::{Lookup, Seeker},
+    metrics::Counters,
+    settings::seconds,
+};
 
 /// The bounds of token times.
 pub(crate) struct Bounds {
-    leeway: Seconds,
+    pub(crate) leeway: Seconds,
     max_lifetime: Seconds,
 }
 
 impl Bounds {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let seconds =
-            |length: std::time::Duration| Seconds::new(i64::try_from(length.as_secs()).unwrap_or(i64::MAX));
         Self { leeway: seconds(settings.leeway), max_lifetime: seconds(settings.max_lifetime) }
     }
 }
@@ -58,7 +62,9 @@ impl ResourceServer {
     ///
     /// # Errors
     ///
-    /// [`Refusal::InvalidToken`], or [`Refusal::Unavailable`] when no usable keys are held.
+    /// [`Refusal::InvalidToken`], or [`Refusal::Unavailable`] when it cannot be known whether the token is good: no usable keys
+    /// are held, the authorization server cannot be asked about an opaque token, or the feed is silent for longer than the
+    /// operator allows.
     pub async fn verify(&self, token: &str) -> Result<Arc<Access>, Refusal> {
         let now = self.clock.now();
         let outcome = self.check(token, now).await;
@@ -75,16 +81,39 @@ impl ResourceServer {
             return Err(Refusal::InvalidToken(Reason::Format));
         }
         let hash = cache::hash(token);
-        if let Some(held) = self.keys.usable(now)
-            && let Some(access) = self.verified.get(&hash, held.generation, now, self.bounds.leeway)
-        {
-            Counters::count(&self.metrics.remembered);
-            return Ok(access);
+        if self.introspection.is_opaque(token) {
+            return self.introspect(token, hash, now).await;
         }
+        let remembered = self
+            .keys
+            .usable(now)
+            .and_then(|held| self.verified.get(&hash, held.generation, now, self.bounds.leeway));
+        let ((access, kid), counter) = match remembered {
+            Some(known) => (known, &self.metrics.remembered),
+            None => (self.read(token, hash, now).await?, &self.metrics.verified),
+        };
+        // What is known of a token from before says nothing about what happened since.
+        self.revocations.first_answer().await;
+        if !self.revocations.are_current(now) {
+            return Err(Refusal::Unavailable);
+        }
+        if self.revocations.refuses(&access, Some(&kid)).is_some() {
+            return Err(Refusal::InvalidToken(Reason::Revoked));
+        }
+        Counters::count(counter);
+        Ok(access)
+    }
 
+    /// Checks the signature and the claims of a token that is not known.
+    async fn read(
+        &self,
+        token: &str,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<(Arc<Access>, Arc<str>), Refusal> {
         let unverified = Unverified::parse(token).map_err(refuse)?;
         let kid = unverified.kid().ok_or(Refusal::InvalidToken(Reason::UnknownKey))?;
-        let (key, generation) = match self.keys.find(kid, now).await {
+        let (key, generation) = match self.keys.find(kid, Seeker::Token, now).await {
             Lookup::Found(key, generation) => (key, generation),
             Lookup::Unknown => return Err(Refusal::InvalidToken(Reason::UnknownKey)),
             Lookup::NoKeys => return Err(Refusal::Unavailable),
@@ -99,10 +128,9 @@ impl ResourceServer {
         };
         let claims = access_token::check(&payload, &expected).map_err(refuse)?;
 
-        let access = Arc::new(Access::from(claims));
-        self.verified.insert(hash, generation, Arc::clone(&access));
-        Counters::count(&self.metrics.verified);
-        Ok(access)
+        let (access, kid) = (Arc::new(Access::from(claims)), Arc::from(kid));
+        self.verified.insert(hash, generation, Arc::clone(&access), Arc::clone(&kid));
+        Ok((access, kid))
     }
 
     fn record(&self, reason: Reason) {

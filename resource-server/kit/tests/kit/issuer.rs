@@ -11,10 +11,12 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
+
+use crate::authority::{Asked, Feed, Opaque, Said};
 
 /// How the key set is answered.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ struct Script {
 /// The authorization server. It keeps its port while it is down.
 pub(crate) struct ScriptedIssuer {
     script: Arc<Mutex<Script>>,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) opaque: Arc<Opaque>,
     jwks_fetches: Arc<AtomicUsize>,
     elsewhere: Arc<AtomicUsize>,
     address: SocketAddr,
@@ -59,14 +63,23 @@ impl ScriptedIssuer {
         let issuer = format!("http://{address}{path}");
         let script = Script {
             metadata_paths: vec![format!("/.well-known/oauth-authorization-server{path}")],
-            metadata: json!({"issuer": issuer, "jwks_uri": format!("http://{address}/jwks"), "x_extra": "kept"}),
+            metadata: json!({
+                "issuer": issuer,
+                "jwks_uri": format!("http://{address}/jwks"),
+                "introspection_endpoint": format!("http://{address}/introspect"),
+                "revocation_feed_endpoint": format!("http://{address}/revocations"),
+                "x_extra": "kept",
+            }),
             issuer,
             jwks,
             mode: Mode::Good,
             asked: Vec::new(),
         };
+        let feed = Arc::new(Feed::new(script.issuer.clone()));
         Self {
             script: Arc::new(Mutex::new(script)),
+            feed,
+            opaque: Arc::default(),
             jwks_fetches: Arc::default(),
             elsewhere: Arc::default(),
             address,
@@ -85,18 +98,22 @@ impl ScriptedIssuer {
         let listener = self.held.take().unwrap().listen(64).unwrap();
         let (script, fetches, elsewhere) =
             (Arc::clone(&self.script), Arc::clone(&self.jwks_fetches), Arc::clone(&self.elsewhere));
+        let (feed, opaque) = (Arc::clone(&self.feed), Arc::clone(&self.opaque));
         self.running = Some(tokio::spawn(async move {
+            // Ends all connections when it is ended itself.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (script, fetches, elsewhere) =
                     (Arc::clone(&script), Arc::clone(&fetches), Arc::clone(&elsewhere));
-                tokio::spawn(async move {
-                    let _ = answer(stream, &script, &fetches, &elsewhere).await;
+                let (feed, opaque) = (Arc::clone(&feed), Arc::clone(&opaque));
+                connections.spawn(async move {
+                    let _ = answer(stream, &script, &fetches, &elsewhere, &feed, &opaque).await;
                 });
             }
         }));
     }
 
-    /// Stops accepting connections.
+    /// Stops, in the middle of whatever it does.
     pub(crate) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.abort();
@@ -119,6 +136,10 @@ impl ScriptedIssuer {
 
     pub(crate) fn set_metadata(&self, name: &str, value: Value) {
         self.script.lock().unwrap().metadata[name] = value;
+    }
+
+    pub(crate) fn forget_metadata(&self, name: &str) {
+        self.script.lock().unwrap().metadata.as_object_mut().unwrap().remove(name);
     }
 
     pub(crate) fn serve_metadata_at(&self, paths: &[&str]) {
@@ -162,17 +183,11 @@ async fn answer(
     script: &Mutex<Script>,
     fetches: &AtomicUsize,
     elsewhere: &AtomicUsize,
+    feed: &Feed,
+    opaque: &Opaque,
 ) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-        let mut some = [0; 1024];
-        match stream.read(&mut some).await? {
-            0 => return Ok(()),
-            n => head.extend_from_slice(&some[..n]),
-        }
-    }
-    let head = String::from_utf8_lossy(&head);
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let Some(asked) = Asked::read(&mut stream).await? else { return Ok(()) };
+    let path = asked.path.clone();
     let (metadata, jwks, mode) = {
         let mut script = script.lock().unwrap();
         script.asked.push(path.clone());
@@ -181,6 +196,11 @@ async fn answer(
     };
     if let Some(metadata) = metadata {
         return reply(&mut stream, "200 OK", "application/json", &metadata).await;
+    }
+    if path.starts_with("/revocations") || path == "/introspect" {
+        let Said { status, headers, body } =
+            if path == "/introspect" { opaque.answer(&asked).await } else { feed.answer(&asked).await };
+        return reply_with(&mut stream, &status, &headers, &body).await;
     }
     if path == "/elsewhere" {
         elsewhere.fetch_add(1, SeqCst);
@@ -223,10 +243,14 @@ async fn answer(
 }
 
 async fn reply(stream: &mut TcpStream, status: &str, content_type: &str, body: &str) -> std::io::Result<()> {
+    reply_with(stream, status, &format!("content-type: {content_type}\r\n"), body).await
+}
+
+async fn reply_with(stream: &mut TcpStream, status: &str, headers: &str, body: &str) -> std::io::Result<()> {
     let date =
         httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(crate::tokens::real_now()));
     let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\ndate: {date}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\ndate: {date}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;

@@ -4,12 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
+mod authority;
 mod away;
 mod documents;
+mod feed;
 mod forged;
 mod hosts;
 mod issuer;
 mod keys;
+mod opaque;
 mod reach;
+mod revocations;
 mod tokens;
 mod web;
