@@ -72,7 +72,7 @@ pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), Sta
     let kek = KeyEncryptionKey::load(&config.keys.kek_file, missing, entropy.as_ref())?;
     let keys = KeyRing::load(store.as_ref(), &kek, entropy.as_ref(), clock.now()).await?;
     let context = Context {
-        ephemeral: Ephemeral::in_memory(Arc::clone(&policy)),
+        ephemeral: Ephemeral::new(&config.ephemeral, Arc::clone(&policy)),
         devices: Tags::new(&kek, "device cookies"),
         passwords: Passwords::new(entropy.as_ref()),
         store,
@@ -90,6 +90,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     // Before the schema is touched: a newer program must not change it under a server that runs. Until the end.
     let _held = hold(&config.store, Role::Server).await?;
     let (context, kek) = context(&config).await?;
+    context.ephemeral.greet().await;
     let store = Arc::clone(&context.store);
     let table = table(&context.policy);
     let proxies = TrustedProxies::new(&config.server.trusted_proxies);

@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &["domain", "ephemeral", "flows", "keys", "password", "store", "telemetry"]),
     ("flows", &["domain", "ephemeral", "keys", "password", "store"]),
     ("telemetry", &["config"]),
-    ("config", &["domain", "store"]),
+    ("config", &["domain", "ephemeral", "store"]),
     ("keys", &["domain", "store"]),
     ("ephemeral", &["domain"]),
     ("password", &["domain"]),
@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const WORDS: &[(&str, &[&str], &str)] = &[
     ("actix_web", &["http", "app"], "only http knows HTTP, and app starts it"),
     ("sqlx", &["store"], "only the store speaks SQL"),
+    ("deadpool_redis", &["ephemeral"], "only ephemeral speaks to Redis"),
     ("env", &["config"], "only config reads the environment"),
 ];
 

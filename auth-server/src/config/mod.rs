@@ -21,7 +21,7 @@ use std::{
 
 use self::{reader::Reader, sources::Sources};
 pub use self::{report::Effective, sources::Source};
-use crate::{domain::policy::Policy, store};
+use crate::{domain::policy::Policy, ephemeral, store};
 
 /// The configuration in force.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// Where to remember.
     pub store: store::Location,
+    /// Where to keep what may be lost.
+    pub ephemeral: ephemeral::Location,
     /// Where the key-encryption key is.
     pub keys: KeySettings,
     /// How to log.

@@ -17,6 +17,7 @@ use crate::{
         FixedClient, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy,
         TokenPolicy,
     },
+    ephemeral,
     store::Location,
 };
 
@@ -30,7 +31,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
         warn_of_one_network(issuer, &server, &mut warnings);
     }
     let store = store(reader);
-    ephemeral(reader);
+    let ephemeral = ephemeral(reader);
     let token = token(reader, &mut warnings);
     let refresh = refresh(reader, &token, &mut warnings);
     let session = session(reader);
@@ -47,7 +48,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let effective = report::effective(reader);
     let policy =
         Policy { issuer: issuer?, token, refresh: refresh?, session, registration, limits, fixed_client };
-    Some(Config { policy, server, store, keys, log: log?, effective, warnings })
+    Some(Config { policy, server, store, ephemeral: ephemeral?, keys, log: log?, effective, warnings })
 }
 
 fn issuer(reader: &mut Reader) -> Option<Issuer> {
@@ -122,27 +123,29 @@ fn check_transport(reader: &mut Reader, issuer: &Issuer, server: &ServerSettings
     }
 }
 
-fn store(reader: &mut Reader) -> Option<Location> {
-    if let Some(path) = reader.optional("store.url_file") {
-        if reader.is_given("store.url") {
-            let url = reader.source("store.url");
-            reader.refuse("store.url_file", format_args!("store.url is set too ({url}); keep one of them"));
-            return None;
+/// Puts what a file of its own holds in place of a URL, which may hold a password. `None`: it cannot be used.
+fn url_from_file(reader: &mut Reader, url_key: &'static str, file_key: &str) -> Option<()> {
+    let Some(path) = reader.optional(file_key) else { return Some(()) };
+    if reader.is_given(url_key) {
+        let url = reader.source(url_key);
+        reader.refuse(file_key, format_args!("{url_key} is set too ({url}); keep one of them"));
+        return None;
+    }
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let source = Source::File { path: path.into(), line: None };
+            reader.replace(url_key, text.trim().to_owned(), source);
+            Some(())
         }
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let source = Source::File { path: path.into(), line: None };
-                reader.replace("store.url", text.trim().to_owned(), source);
-            }
-            Err(error) => {
-                reader.refuse(
-                    "store.url_file",
-                    format_args!("{path}: {error}; name a file that holds the URL"),
-                );
-                return None;
-            }
+        Err(error) => {
+            reader.refuse(file_key, format_args!("{path}: {error}; name a file that holds the URL"));
+            None
         }
     }
+}
+
+fn store(reader: &mut Reader) -> Option<Location> {
+    url_from_file(reader, "store.url", "store.url_file")?;
     // The value may hold a password, so no message repeats it.
     let text = reader.optional("store.url")?;
     let location = match text.split_once(':') {
@@ -173,10 +176,14 @@ fn sqlite(path: &str) -> Result<Location, &'static str> {
     }
 }
 
-fn ephemeral(reader: &mut Reader) {
-    let url = reader.optional("ephemeral.url").unwrap_or_default();
-    if url != "memory:" {
-        reader.refuse("ephemeral.url", "this version supports memory: only; write memory: or leave it out");
+fn ephemeral(reader: &mut Reader) -> Option<ephemeral::Location> {
+    url_from_file(reader, "ephemeral.url", "ephemeral.url_file")?;
+    match ephemeral::Location::parse(&reader.optional("ephemeral.url")?) {
+        Ok(location) => Some(location),
+        Err(problem) => {
+            reader.refuse("ephemeral.url", problem);
+            None
+        }
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) const CALLBACK_PORT_ALIAS: (&str, &str) =
     ("IDE_OAUTH_CALLBACK_PORT", "fixed_client.redirect_uris");
 
 /// Every setting, section by section.
-pub(super) const SETTINGS: [Setting; 31] = [
+pub(super) const SETTINGS: [Setting; 32] = [
     Setting::new("server.issuer", Form::Text, "http://localhost:9000"),
     Setting::new("server.listen", Form::List, "127.0.0.1:9000,[::1]:9000"),
     Setting::new("server.allow_insecure_http", Form::Flag, "false"),
@@ -76,6 +76,7 @@ pub(super) const SETTINGS: [Setting; 31] = [
     Setting::new("store.url", Form::Text, "sqlite:./data/doorward.db"),
     Setting::derived("store.url_file"),
     Setting::new("ephemeral.url", Form::Text, "memory:"),
+    Setting::derived("ephemeral.url_file"),
     Setting::derived("keys.kek_file"),
     Setting::new("token.code_ttl", Form::Duration, "60s"),
     Setting::new("token.access_ttl", Form::Duration, "15m"),

@@ -32,6 +32,7 @@ fn nothing_written_is_a_whole_and_safe_configuration() {
     assert!(config.server.listen.iter().all(|address| address.ip().is_loopback()));
     assert_eq!(config.server.trusted_proxies, []);
     assert_eq!(config.store, Location::Sqlite("./data/doorward.db".into()));
+    assert_eq!(config.ephemeral, ephemeral::Location::Memory);
     assert_eq!(config.keys, KeySettings { kek_file: "./data/doorward.kek".into(), make_if_missing: true });
     assert_eq!(config.policy.token.access_ttl, Seconds::minutes(15));
     assert_eq!(config.policy.refresh.replay_error, ReplayError::RefreshReplayed);
@@ -135,7 +136,11 @@ fn every_value_that_makes_no_sense_is_refused_with_what_to_write_instead() {
         ("store", "url = \"sqlite:\"", "the path of a file"),
         ("store", "url = \"postgres:///doorward\"", "cannot be read"),
         ("store", "url_file = \"/nonexistent/url\"", "name a file that holds the URL"),
-        ("ephemeral", "url = \"redis://localhost\"", "this version supports memory: only"),
+        ("ephemeral", "url = \"memcached://localhost\"", "write memory:, redis://HOST or rediss://HOST"),
+        ("ephemeral", "url = \"redis:\"", "the Redis URL cannot be read; write redis://"),
+        ("ephemeral", "url = \"redis://localhost/first\"", "the Redis URL cannot be read"),
+        ("ephemeral", "url = \"rediss://localhost/#insecure\"", "certificates are always verified"),
+        ("ephemeral", "url_file = \"/nonexistent/url\"", "name a file that holds the URL"),
         ("token", "access_ttl = 900", "write a duration such as"),
         ("token", "access_ttl = \"0s\"", "write a duration from 1s to 1d"),
         ("token", "access_ttl = \"900\"", "\"900\" is no duration"),
@@ -195,6 +200,33 @@ fn a_database_password_is_never_shown_nor_repeated_in_an_error() {
     assert_eq!(config.keys.kek_file, Path::new("./data/doorward.kek"));
     assert_eq!(effective(&config, "store.url").0, "postgres://dw:***@db/doorward");
     assert!(!refused("", &[("DOORWARD__STORE__URL", "postgres://dw:hunter2@db:port/x")]).contains("hunter2"));
+}
+
+#[test]
+fn a_redis_password_is_never_shown_nor_repeated_in_an_error() {
+    let url = "rediss://dw:hunter2@redis/3";
+    let config = read("", &[("DOORWARD__EPHEMERAL__URL", url)]).unwrap();
+    assert_eq!(config.ephemeral, ephemeral::Location::Redis(url.into()));
+    assert_eq!(effective(&config, "ephemeral.url").0, "rediss://dw:***@redis/3");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for wrong in
+        ["redis://dw:hunter2@redis:port", "redis://dw:hunter2@redis/#insecure", "reddis://dw:hunter2@redis"]
+    {
+        assert!(!refused("", &[("DOORWARD__EPHEMERAL__URL", wrong)]).contains("hunter2"));
+    }
+}
+
+#[test]
+fn the_redis_url_can_come_from_a_file_of_its_own() {
+    let path = std::env::temp_dir().join(format!("doorward-config-{}.redis", std::process::id()));
+    std::fs::write(&path, "redis://:hunter2@redis\n").unwrap();
+    let name = path.display().to_string();
+    let config = read("", &[("DOORWARD__EPHEMERAL__URL_FILE", &name)]).unwrap();
+    let both = refused("[ephemeral]\nurl = \"memory:\"", &[("DOORWARD__EPHEMERAL__URL_FILE", &name)]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(config.ephemeral, ephemeral::Location::Redis("redis://:hunter2@redis".into()));
+    assert_eq!(effective(&config, "ephemeral.url"), ("redis://:***@redis".into(), name));
+    assert!(both.contains("keep one of them"), "{both}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use doorward_shared::time::{Seconds, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Failures that cost nothing: people mistype.
-const FREE_FAILURES: u32 = 5;
+pub const FREE_FAILURES: u32 = 5;
 /// The longest wait.
 const MAX_WAIT: Seconds = Seconds::minutes(5);
 

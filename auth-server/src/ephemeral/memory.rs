@@ -7,6 +7,8 @@ use std::{
 
 use doorward_shared::time::Timestamp;
 
+use super::Place;
+
 /// What an entry costs beside its key (held twice) and its value, roughly.
 const OVERHEAD: usize = 200;
 
@@ -62,46 +64,51 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn put(
-        &self,
-        name: &'static str,
-        room: usize,
-        key: &str,
-        value: String,
-        expires_at: Timestamp,
-    ) {
-        self.shelves().entry(name).or_default().insert(room, key, value, expires_at);
+    pub(super) fn put(&self, place: Place<'_>, value: String, expires_at: Timestamp) {
+        self.shelves().entry(place.slot).or_default().insert(place.room, place.key, value, expires_at);
     }
 
-    pub(super) fn get(&self, name: &'static str, key: &str, now: Timestamp) -> Option<String> {
+    pub(super) fn get(&self, place: Place<'_>, now: Timestamp) -> Option<String> {
         let shelves = self.shelves();
-        let (value, expires_at) = shelves.get(name)?.values.get(key)?;
+        let (value, expires_at) = shelves.get(place.slot)?.values.get(place.key)?;
         (*expires_at > now).then(|| value.clone())
     }
 
-    pub(super) fn take(&self, name: &'static str, key: &str, now: Timestamp) -> Option<String> {
-        let (value, expires_at) = self.shelves().get_mut(name)?.remove(key)?;
+    pub(super) fn take(&self, place: Place<'_>, now: Timestamp) -> Option<String> {
+        let (value, expires_at) = self.shelves().get_mut(place.slot)?.remove(place.key)?;
         (expires_at > now).then_some(value)
     }
 
-    /// Adds to a counter and answers what it is then. A counter that runs keeps its end.
-    pub(super) fn add(
+    /// Keeps a value if what is there is what was seen.
+    pub(super) fn replace(
         &self,
-        name: &'static str,
-        room: usize,
-        key: &str,
-        change: i32,
+        place: Place<'_>,
+        seen: Option<&str>,
+        value: String,
         expires_at: Timestamp,
         now: Timestamp,
-    ) -> u32 {
+    ) -> bool {
         let mut shelves = self.shelves();
-        let shelf = shelves.entry(name).or_default();
+        let shelf = shelves.entry(place.slot).or_default();
+        let there = shelf.values.get(place.key).filter(|(_, expires_at)| *expires_at > now);
+        let as_seen = there.map(|(value, _)| value.as_str()) == seen;
+        if as_seen {
+            shelf.insert(place.room, place.key, value, expires_at);
+        }
+        as_seen
+    }
+
+    /// Adds to a counter and answers what it is then. A counter that runs keeps its end, unless the clock was set back
+    /// since: no window lasts longer from now on than a new one.
+    pub(super) fn add(&self, place: Place<'_>, change: i32, expires_at: Timestamp, now: Timestamp) -> u32 {
+        let mut shelves = self.shelves();
+        let shelf = shelves.entry(place.slot).or_default();
         shelf.tidy(now);
-        let running = shelf.remove(key).filter(|(_, expires_at)| *expires_at > now);
+        let running = shelf.remove(place.key).filter(|(_, expires_at)| *expires_at > now);
         let (count, expires_at) =
-            running.map_or((0, expires_at), |(text, end)| (text.parse().unwrap_or(0), end));
+            running.map_or((0, expires_at), |(text, end)| (text.parse().unwrap_or(0), end.min(expires_at)));
         let count = u32::saturating_add_signed(count, change);
-        shelf.insert(room, key, count.to_string(), expires_at);
+        shelf.insert(place.room, place.key, count.to_string(), expires_at);
         count
     }
 }
@@ -110,43 +117,19 @@ impl Memory {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_seconds(100);
-    const SOON: Timestamp = Timestamp::from_seconds(110);
-    const LATER: Timestamp = Timestamp::from_seconds(111);
     const ROOM: usize = 10_000;
 
-    #[test]
-    fn a_value_lasts_until_its_time_and_is_taken_once() {
-        let memory = Memory::default();
-        memory.put("s", ROOM, "k", "v".into(), SOON);
-        assert_eq!(memory.get("s", "k", NOW).as_deref(), Some("v"));
-        assert_eq!(memory.get("s", "k", SOON), None);
-        assert_eq!(memory.take("s", "k", NOW).as_deref(), Some("v"));
-        assert_eq!(memory.take("s", "k", NOW), None);
-    }
-
-    #[test]
-    fn a_counter_starts_anew_when_its_window_is_over_and_never_falls_below_nothing() {
-        let memory = Memory::default();
-        assert_eq!(memory.add("s", ROOM, "c", 1, SOON, NOW), 1);
-        assert_eq!(memory.add("s", ROOM, "c", 1, LATER, NOW), 2);
-        assert_eq!(memory.add("s", ROOM, "c", 1, LATER, SOON), 1);
-        assert_eq!(memory.add("s", ROOM, "c", -1, LATER, SOON), 0);
-        assert_eq!(memory.add("s", ROOM, "c", -1, LATER, SOON), 0);
+    fn place<'a>(slot: &'static str, key: &'a str) -> Place<'a> {
+        Place { slot, room: ROOM, key }
     }
 
     #[test]
     fn a_flood_of_one_kind_pushes_out_its_own_oldest_and_nothing_of_another_kind() {
         let memory = Memory::default();
-        memory.put("brakes", ROOM, "victim", "1".into(), SOON);
+        memory.put(place("brakes", "victim"), "1".into(), Timestamp::from_seconds(110));
         for i in 0..1000 {
-            memory.put(
-                "requests",
-                ROOM,
-                &format!("k{i}"),
-                "x".repeat(100),
-                Timestamp::from_seconds(1000 + i),
-            );
+            let key = format!("k{i}");
+            memory.put(place("requests", &key), "x".repeat(100), Timestamp::from_seconds(1000 + i));
         }
         let shelves = memory.shelves();
         let flooded = &shelves["requests"];
@@ -159,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_larger_than_the_shelf_is_not_kept() {
         let memory = Memory::default();
-        memory.put("s", ROOM, "k", "x".repeat(ROOM), SOON);
-        assert_eq!(memory.get("s", "k", NOW), None);
+        memory.put(place("s", "k"), "x".repeat(ROOM), Timestamp::from_seconds(110));
+        assert_eq!(memory.get(place("s", "k"), Timestamp::from_seconds(100)), None);
     }
 }

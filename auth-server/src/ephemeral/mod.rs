@@ -1,18 +1,37 @@
 //! What may be lost: requests that wait for a person, and counters. Losing any of it costs somebody a retry and nothing
 //! else; whatever safety depends on is in the store.
+//!
+//! It is kept in the memory of this process, or in Redis, where all replicas see it. Redis may be away, hang, be wiped, be
+//! full, or hold what somebody else wrote: then the memory of the process stands in ([`redis`]), and no verb here can
+//! fail. That is safe because of what each slot is for:
+//!
+//! - *Pending requests* hold parameters that were never trusted. They are parsed, bound and validated again, the browser
+//!   that began one has to come back with its cookie, and what a request ends in, a code, is written to the store. One that
+//!   is lost is begun again. One that were answered twice would be two consents by the same person in the same browser,
+//!   each with a code of its own. One that was parked again from an older copy has forgotten that somebody signed in for
+//!   it: they are asked again.
+//! - *Counters of pending requests and of registrations* bound work and room, not rights.
+//! - *Failed sign-ins and failed token requests* slow guesses down. The secrets of clients, codes and tokens have 128
+//!   bits or more, so their brake spares the log and the processor and protects no secret; failed tries at a code end it in
+//!   the store. Passwords are the one thing that guesses could reach: while Redis is away, or when it was wiped, a guesser
+//!   begins again with the free failures of each replica, and each replica still holds an account against a network to one
+//!   guess in five minutes, a network to its limit in a minute, and everybody to as many password checks at once as it has
+//!   room for.
 
+mod line;
 mod memory;
+mod redis;
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use doorward_shared::time::{Seconds, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use self::memory::Memory;
+use self::{line::Line, memory::Memory, redis::Redis};
 use crate::domain::{policy::Policy, throttle::Failures};
 
-/// A key space: what it is called, what it holds, how long a value lasts, and how much room there is. Each has its own
-/// shelf, so that a flood of one kind pushes out nothing of another.
+/// A key space: what it is called, what it holds, how long a value lasts, and how much room there is in the memory of this
+/// process. Each has its own shelf, so that a flood of one kind pushes out nothing of another.
 #[derive(Debug)]
 pub struct Slot<T> {
     name: &'static str,
@@ -27,6 +46,18 @@ impl<T> Slot<T> {
     const fn new(name: &'static str, ttl: fn(&Policy) -> Seconds, room: usize) -> Self {
         Self { name, ttl, room, holds: PhantomData }
     }
+
+    const fn place<'a>(&self, key: &'a str) -> Place<'a> {
+        Place { slot: self.name, room: self.room, key }
+    }
+}
+
+/// One key of a slot, as a backend sees it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    slot: &'static str,
+    room: usize,
+    key: &'a str,
 }
 
 /// An authorization request that waits for its person. Only untrusted parameters are kept: on return they are read,
@@ -59,54 +90,160 @@ pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::m
 /// Registrations by network.
 pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1), 8 * MIB);
 
+/// Where what may be lost is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In the memory of this process.
+    Memory,
+    /// In Redis, behind this URL; it may hold a password and is never printed.
+    Redis(String),
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Redis(_) => "redis",
+        })
+    }
+}
+
+impl Location {
+    /// Reads `memory:`, `redis://…` or `rediss://…`. The error says what to write instead and repeats nothing of the text.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.split_once(':') {
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("redis" | "rediss", _)) if text.contains('#') => {
+                Err("a Redis URL has no part after #: certificates are always verified")
+            }
+            Some(("redis" | "rediss", _)) if Line::can_read(text) => Ok(Self::Redis(text.to_owned())),
+            Some(("redis" | "rediss", _)) => Err(
+                "the Redis URL cannot be read; write redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss:// with TLS",
+            ),
+            _ => Err("write memory:, redis://HOST or rediss://HOST"),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Backend {
+    Memory(Memory),
+    Redis(Redis),
+}
+
 /// The place for what may be lost.
 pub struct Ephemeral {
-    backend: Memory,
+    backend: Backend,
     policy: Arc<Policy>,
 }
 
-impl std::fmt::Debug for Ephemeral {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ephemeral")
     }
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "the verbs are those of every backend; memory alone has nothing to wait for"
-)]
 impl Ephemeral {
-    /// Keeps everything in the memory of this process.
-    pub fn in_memory(policy: Arc<Policy>) -> Self {
-        Self { backend: Memory::default(), policy }
+    /// Keeps everything at `location`. Redis is not asked before it is needed, or [greeted](Self::greet). Needs a runtime, on
+    /// which connections to Redis then live.
+    pub fn new(location: &Location, policy: Arc<Policy>) -> Self {
+        let backend = match location {
+            Location::Memory => Backend::Memory(Memory::default()),
+            // A location that was parsed can be read; one that cannot is a Redis that is never there.
+            Location::Redis(url) => Backend::Redis(Redis::new(url, policy.issuer.as_str())),
+        };
+        Self { backend, policy }
     }
 
-    /// Keeps a value for the slot's time, counted from `from`, replacing the one that was there.
-    pub async fn put<T: Serialize>(&self, slot: &Slot<T>, key: &str, value: &T, from: Timestamp) {
+    /// Keeps everything in the memory of this process.
+    pub fn in_memory(policy: Arc<Policy>) -> Self {
+        Self { backend: Backend::Memory(Memory::default()), policy }
+    }
+
+    /// Asks Redis, if it is used, whether it can do what it is needed for, and says so in the log. Whatever it answers, the
+    /// server can go on.
+    pub async fn greet(&self) {
+        if let Backend::Redis(redis) = &self.backend {
+            redis.greet().await;
+        }
+    }
+
+    /// Keeps a value for the slot's time, replacing the one that was there.
+    pub async fn put<T: Serialize>(&self, slot: &Slot<T>, key: &str, value: &T, now: Timestamp) {
+        self.put_back(slot, key, value, now, now).await;
+    }
+
+    /// Keeps a value whose time runs from an earlier moment.
+    pub async fn put_back<T: Serialize>(
+        &self,
+        slot: &Slot<T>,
+        key: &str,
+        value: &T,
+        from: Timestamp,
+        now: Timestamp,
+    ) {
         // Plain data always serialises; a value that did not would be one that was lost, which is allowed here.
-        if let Ok(text) = serde_json::to_string(value) {
-            self.backend.put(slot.name, slot.room, key, text, self.end(slot, from));
+        let Ok(text) = serde_json::to_string(value) else { return };
+        let (place, end) = (slot.place(key), self.end(slot, from));
+        match &self.backend {
+            Backend::Memory(memory) => memory.put(place, text, end),
+            Backend::Redis(redis) => redis.put(place, text, end, now).await,
         }
     }
 
     /// The value, if it is still there.
     pub async fn get<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
-        serde_json::from_str(&self.backend.get(slot.name, key, now)?).ok()
+        let text = match &self.backend {
+            Backend::Memory(memory) => memory.get(slot.place(key), now),
+            Backend::Redis(redis) => redis.get(slot.place(key), now).await,
+        };
+        serde_json::from_str(&text?).ok()
     }
 
     /// Takes the value out; of several callers one gets it.
     pub async fn take<T: DeserializeOwned>(&self, slot: &Slot<T>, key: &str, now: Timestamp) -> Option<T> {
-        serde_json::from_str(&self.backend.take(slot.name, key, now)?).ok()
+        let text = match &self.backend {
+            Backend::Memory(memory) => memory.take(slot.place(key), now),
+            Backend::Redis(redis) => redis.take(slot.place(key), now).await,
+        };
+        serde_json::from_str(&text?).ok()
+    }
+
+    /// Keeps a value in place of the one that was seen, or of none. Of several callers who saw the same one succeeds; `false`:
+    /// something else is there by now.
+    pub async fn replace<T: Serialize>(
+        &self,
+        slot: &Slot<T>,
+        key: &str,
+        seen: Option<&T>,
+        value: &T,
+        now: Timestamp,
+    ) -> bool {
+        let seen = seen.map(serde_json::to_string).transpose();
+        let (Ok(seen), Ok(text)) = (seen, serde_json::to_string(value)) else { return false };
+        let (place, seen, end) = (slot.place(key), seen.as_deref(), self.end(slot, now));
+        match &self.backend {
+            Backend::Memory(memory) => memory.replace(place, seen, text, end, now),
+            Backend::Redis(redis) => redis.replace(place, seen, text, end, now).await,
+        }
     }
 
     /// Adds one to a counter that starts anew when its time is over. Answers the new count.
     pub async fn bump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) -> u32 {
-        self.backend.add(slot.name, slot.room, key, 1, self.end(slot, now), now)
+        self.add(slot, key, 1, now).await
     }
 
     /// Takes one back from a counter.
     pub async fn unbump(&self, slot: &Slot<u32>, key: &str, now: Timestamp) {
-        self.backend.add(slot.name, slot.room, key, -1, self.end(slot, now), now);
+        self.add(slot, key, -1, now).await;
+    }
+
+    async fn add(&self, slot: &Slot<u32>, key: &str, change: i32, now: Timestamp) -> u32 {
+        let (place, end) = (slot.place(key), self.end(slot, now));
+        match &self.backend {
+            Backend::Memory(memory) => memory.add(place, change, end, now),
+            Backend::Redis(redis) => redis.add(place, change, end, now).await,
+        }
     }
 
     fn end<T>(&self, slot: &Slot<T>, from: Timestamp) -> Timestamp {

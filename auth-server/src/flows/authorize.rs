@@ -98,7 +98,7 @@ pub async fn start(ctx: &Context, query: &str, visitor: Visitor<'_>) -> Result<N
         if ctx.over(begun, ctx.policy.limits.pending_requests, "pending_requests", visitor.peer, now).await {
             return Err(Stopped::Crowded);
         }
-        park(ctx, id, &pending).await;
+        park(ctx, id, &pending, now).await;
     }
     Ok(next)
 }
@@ -125,7 +125,7 @@ pub async fn note_sign_in(
     let (id, _) = waiting(ctx, id, browser, now).await?;
     // Taken, not only read: a request that is being answered at this moment must not come back.
     let pending = take(ctx, &id, now).await?;
-    park(ctx, &id, &PendingRequest { signed_in: Some(session.to_text()), ..pending }).await;
+    park(ctx, &id, &PendingRequest { signed_in: Some(session.to_text()), ..pending }, now).await;
     Ok(id)
 }
 
@@ -136,14 +136,14 @@ pub async fn answer(ctx: &Context, id: &str, visitor: Visitor<'_>, answer: Answe
     let pending = take(ctx, &id, now).await?;
     let next = advance(ctx, id.clone(), &pending, visitor, Some(answer), now).await;
     if !matches!(next, Ok(Next::Client(_))) {
-        park(ctx, &id, &pending).await;
+        park(ctx, &id, &pending, now).await;
     }
     next
 }
 
 /// Lets a request wait. Its time runs from when it was asked, however often it is parked.
-async fn park(ctx: &Context, id: &RequestId, pending: &PendingRequest) {
-    ctx.ephemeral.put(&PENDING_REQUESTS, id.as_str(), pending, pending.asked_at).await;
+async fn park(ctx: &Context, id: &RequestId, pending: &PendingRequest, now: Timestamp) {
+    ctx.ephemeral.put_back(&PENDING_REQUESTS, id.as_str(), pending, pending.asked_at, now).await;
 }
 
 async fn take(ctx: &Context, id: &RequestId, now: Timestamp) -> Result<PendingRequest, Stopped> {

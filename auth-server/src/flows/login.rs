@@ -15,7 +15,7 @@ use crate::{
         email::Email,
         ids::UserId,
         session::Session,
-        throttle::Failures,
+        throttle::{FREE_FAILURES, Failures},
         user::User,
     },
     ephemeral::{SIGN_IN_FAILURES, SIGN_IN_FAILURES_OF_NETWORK},
@@ -78,7 +78,7 @@ const SHORT_WAIT: Seconds = Seconds::new(2);
 
 /// Checks the password and opens a session.
 pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, NotSignedIn> {
-    let mut now = ctx.now();
+    let now = ctx.now();
     let account = Email::parse(attempt.email).ok();
     let name = account.as_ref().map_or("", Email::as_str);
     let user = match &account {
@@ -92,26 +92,22 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
         Some(nonce) => (format!("{name} device {nonce}"), Caller::Acquaintance),
         None => (format!("{name} network {}", attempt.peer.network), Caller::Stranger),
     };
-    let failures = async |now| ctx.ephemeral.get(&SIGN_IN_FAILURES, &counter, now).await.unwrap_or_default();
-    let mut counted: Failures = failures(now).await;
-    if let Some(wait) = counted.wait(now).filter(|wait| *wait <= SHORT_WAIT) {
-        tokio::time::sleep(Duration::from_secs(wait.get().unsigned_abs())).await;
-        // The one place where a flow looks at the clock twice: time has passed on purpose.
-        now = ctx.now();
-        counted = failures(now).await;
-    }
-    if let Some(wait) = counted.wait(now) {
-        return Err(NotSignedIn::Wait(wait));
+    let crowd = &SIGN_IN_FAILURES_OF_NETWORK;
+    if caller == Caller::Stranger
+        && ctx.ephemeral.get(crowd, &attempt.peer.network, now).await
+            > Some(ctx.policy.limits.sign_in_failures)
+    {
+        return Err(NotSignedIn::Wait(Seconds::minutes(1)));
     }
     // Both counters count before the slow check, so that parallel guesses do not all see the same small number; a success
     // takes its own share back.
+    let now = count(ctx, &counter, now).await.map_err(NotSignedIn::Wait)?;
     if caller == Caller::Stranger {
-        let crowd = ctx.ephemeral.bump(&SIGN_IN_FAILURES_OF_NETWORK, &attempt.peer.network, now).await;
-        if ctx.over(crowd, ctx.policy.limits.sign_in_failures, "sign_in_failures", attempt.peer, now).await {
+        let failed = ctx.ephemeral.bump(crowd, &attempt.peer.network, now).await;
+        if ctx.over(failed, ctx.policy.limits.sign_in_failures, "sign_in_failures", attempt.peer, now).await {
             return Err(NotSignedIn::Wait(Seconds::minutes(1)));
         }
     }
-    ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &counted.and_one(now), now).await;
     let password = attempt.password.0.to_owned();
     let right = ctx.passwords.verify(password, user.as_ref().map(|user| &user.password), caller).await?;
     let known = user.as_ref().map(|user| user.id.clone());
@@ -123,11 +119,43 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     };
     ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default(), now).await;
     if caller == Caller::Stranger {
-        ctx.ephemeral.unbump(&SIGN_IN_FAILURES_OF_NETWORK, &attempt.peer.network, now).await;
+        ctx.ephemeral.unbump(crowd, &attempt.peer.network, now).await;
     }
     // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
     let _ended = sign_out(ctx, attempt.session, attempt.peer, now).await?;
     Ok(open(ctx, &user.id, attempt.peer, now).await?)
+}
+
+/// Counts a try as a failure until it is known to be none, and answers what time it is then; or how long it has to wait. Of
+/// many at once each counts after the one before it.
+async fn count(ctx: &Context, counter: &str, mut now: Timestamp) -> Result<Timestamp, Seconds> {
+    let mut patient = true;
+    let mut turns = 0;
+    loop {
+        let counted: Option<Failures> = ctx.ephemeral.get(&SIGN_IN_FAILURES, counter, now).await;
+        match counted.unwrap_or_default().wait(now) {
+            Some(wait) if patient && wait <= SHORT_WAIT => {
+                patient = false;
+                tokio::time::sleep(Duration::from_secs(wait.get().unsigned_abs())).await;
+                // The one place where a flow looks at the clock twice: time has passed on purpose.
+                now = ctx.now();
+                continue;
+            }
+            Some(wait) => return Err(wait),
+            None => {}
+        }
+        let more = counted.unwrap_or_default().and_one(now);
+        if ctx.ephemeral.replace(&SIGN_IN_FAILURES, counter, counted.as_ref(), &more, now).await {
+            return Ok(now);
+        }
+        // A turn is lost to a try that counted, so whoever loses as many as are free has to wait. Beyond that, what is in
+        // the way is nothing that this server wrote.
+        turns += 1;
+        if turns > FREE_FAILURES {
+            ctx.ephemeral.put(&SIGN_IN_FAILURES, counter, &more, now).await;
+            return Ok(now);
+        }
+    }
 }
 
 /// The name of a browser that signed in to this account before, out of its cookie `<nonce>.<tag>`.
