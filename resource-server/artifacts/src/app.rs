@@ -87,6 +87,9 @@ impl App {
             allowed_hosts: config.allowed_hosts.clone(),
             allowed_origins: config.allowed_origins.clone(),
             key_cache_file: Some(config.data_dir.join("issuer-keys.json")),
+            revocations_file: Some(config.data_dir.join("revocations.json")),
+            max_feed_lag: config.max_feed_lag,
+            on_feed_lag: config.on_feed_lag,
             ..Settings::new(config.resource.as_str(), config.issuer.as_str())
         })
         .await?;

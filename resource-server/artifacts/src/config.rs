@@ -5,8 +5,10 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use doorward_resource_server::FeedLag;
 use doorward_shared::{issuer::Issuer, resource::ResourceUri};
 use toml::Value;
 
@@ -31,6 +33,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where this server's own credentials are, if there are any.
     pub credentials_file: PathBuf,
+    /// How long the revocation feed may be silent, in whole seconds.
+    pub max_feed_lag: Duration,
+    /// What happens then.
+    pub on_feed_lag: FeedLag,
     /// Further host names that requests may name, such as the internal one of a reverse proxy.
     pub allowed_hosts: Vec<String>,
     /// Web origins whose pages may call; `None` leaves it to the kit.
@@ -81,6 +87,8 @@ impl Config {
             format!("issuer = {}", text(self.issuer.as_str())),
             format!("data_dir = {}", text(&self.data_dir.to_string_lossy())),
             format!("credentials_file = {}", text(&self.credentials_file.to_string_lossy())),
+            format!("max_feed_lag = \"{}s\"", self.max_feed_lag.as_secs()),
+            format!("on_feed_lag = {}", text(feed_lag_word(self.on_feed_lag))),
             format!("allowed_hosts = {}", list(&self.allowed_hosts)),
             format!("default_plan = {}", text(self.plans.default_name())),
             format!("log.format = {}", text(self.log_format.as_str())),
@@ -126,6 +134,8 @@ struct Draft {
     issuer_address: Option<String>,
     data_dir: PathBuf,
     credentials_file: PathBuf,
+    max_feed_lag: Duration,
+    on_feed_lag: FeedLag,
     allowed_hosts: Vec<String>,
     allowed_origins: Option<Vec<String>>,
     log_format: LogFormat,
@@ -144,6 +154,8 @@ impl Default for Draft {
             issuer_address: None,
             data_dir: "./data/artifacts".into(),
             credentials_file: "./data/artifacts.credentials".into(),
+            max_feed_lag: Duration::from_mins(1),
+            on_feed_lag: FeedLag::Serve,
             allowed_hosts: Vec::new(),
             allowed_origins: None,
             log_format: LogFormat::Pretty,
@@ -166,6 +178,8 @@ impl Draft {
                 ["issuer_address"] => self.issuer_address = Some(entry.text()?),
                 ["data_dir"] => self.data_dir = entry.text()?.into(),
                 ["credentials_file"] => self.credentials_file = entry.text()?.into(),
+                ["max_feed_lag"] => self.max_feed_lag = entry.parsed(seconds)?,
+                ["on_feed_lag"] => self.on_feed_lag = entry.parsed(feed_lag)?,
                 ["allowed_hosts"] => self.allowed_hosts = entry.list()?,
                 ["allowed_origins"] => self.allowed_origins = Some(entry.list()?),
                 ["log", "format"] => self.log_format = entry.parsed(log_format)?,
@@ -230,6 +244,8 @@ impl Draft {
             issuer_address: self.issuer_address,
             data_dir: self.data_dir,
             credentials_file: self.credentials_file,
+            max_feed_lag: self.max_feed_lag,
+            on_feed_lag: self.on_feed_lag,
             allowed_hosts: self.allowed_hosts,
             allowed_origins: self.allowed_origins,
             log_format: self.log_format,
@@ -245,6 +261,34 @@ fn log_format(text: &str) -> Result<LogFormat, &'static str> {
         "json" => Ok(LogFormat::Json),
         _ => Err("choose pretty or json"),
     }
+}
+
+fn feed_lag(text: &str) -> Result<FeedLag, &'static str> {
+    match text {
+        "serve" => Ok(FeedLag::Serve),
+        "refuse" => Ok(FeedLag::Refuse),
+        _ => Err("choose serve or refuse"),
+    }
+}
+
+const fn feed_lag_word(lag: FeedLag) -> &'static str {
+    match lag {
+        FeedLag::Serve => "serve",
+        FeedLag::Refuse => "refuse",
+    }
+}
+
+/// A length of time: `60s`, `5m`, `1h`.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    const FORM: &str = "write a whole number and s, m or h, such as 60s";
+    let unit = match text.bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 3600,
+        _ => return Err(FORM),
+    };
+    let number = text[..text.len() - 1].parse::<u32>().ok().filter(|number| *number > 0);
+    number.map(|number| Duration::from_secs(u64::from(number) * unit)).ok_or(FORM)
 }
 
 /// `acme=free,other=pro`: the form of the environment, whose names cannot hold what an organization is called.
@@ -344,6 +388,11 @@ mod tests {
             ("DOORWARD_ARTIFACTS__RESOURCE", "http://localhost:9100/uploads", "cannot be served"),
             ("DOORWARD_ARTIFACTS__RESOURCE", "http://localhost:9100", "cannot be served"),
             ("DOORWARD_ARTIFACTS__LOG__FORMAT", "xml", "choose pretty or json"),
+            ("DOORWARD_ARTIFACTS__MAX_FEED_LAG", "60", "such as 60s"),
+            ("DOORWARD_ARTIFACTS__MAX_FEED_LAG", "0s", "such as 60s"),
+            ("DOORWARD_ARTIFACTS__MAX_FEED_LAG", "-1m", "such as 60s"),
+            ("DOORWARD_ARTIFACTS__MAX_FEED_LAG", "1\u{e9}", "such as 60s"),
+            ("DOORWARD_ARTIFACTS__ON_FEED_LAG", "stop", "choose serve or refuse"),
             ("DOORWARD_ARTIFACTS__DEFAULT_PLAN", "gold", "there is no plan \"gold\""),
             ("DOORWARD_ARTIFACTS__PLANS__PRO__LINK_DAYS", "91", "from 1 to 90"),
             ("DOORWARD_ARTIFACTS__PLANS__PRO__LINKS", "-1", "0 or more"),
@@ -355,9 +404,16 @@ mod tests {
 
     #[test]
     fn what_is_described_reads_back_as_the_same_settings() {
-        let text = "default_plan = \"team\"\n[plans.team]\nlinks = 7\nretention_days = 9\n[organizations]\nAcme = \"free\"\n";
+        let text = "default_plan = \"team\"\nmax_feed_lag = \"2m\"\non_feed_lag = \"refuse\"\nissuer_address = \"http://as:1\"\n[plans.team]\nlinks = 7\nretention_days = 9\n[organizations]\nAcme = \"free\"\n";
         let first = file(text).unwrap().describe();
         assert_eq!(file(&first).unwrap().describe(), first);
-        assert!(first.contains("plans.\"team\".retention_days = 9"), "{first}");
+        for line in [
+            "plans.\"team\".retention_days = 9",
+            "max_feed_lag = \"120s\"",
+            "on_feed_lag = \"refuse\"",
+            "issuer_address = \"http://as:1\"",
+        ] {
+            assert!(first.contains(line), "{first}");
+        }
     }
 }

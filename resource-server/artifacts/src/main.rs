@@ -27,6 +27,8 @@ Environment (the file has the same keys in lower case):
   DOORWARD_ARTIFACTS__ISSUER_ADDRESS    where it is reached, if elsewhere
   DOORWARD_ARTIFACTS__DATA_DIR          rows and bytes                       [./data/artifacts]
   DOORWARD_ARTIFACTS__CREDENTIALS_FILE  this server's own credentials        [./data/artifacts.credentials]
+  DOORWARD_ARTIFACTS__MAX_FEED_LAG      silence of the revocation feed     [60s]
+  DOORWARD_ARTIFACTS__ON_FEED_LAG       then serve or refuse               [serve]
   DOORWARD_ARTIFACTS__LOG__FORMAT       pretty or json                       [pretty]
   DOORWARD_ARTIFACTS__LOG__FILTER       what is logged                       [info]
 

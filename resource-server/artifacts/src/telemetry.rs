@@ -1,7 +1,10 @@
 //! One wide event per request: route, status, duration, tool, subject, client. No path, no query, no header and no body
 //! is ever logged, since all of them can hold a secret.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io::IsTerminal,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -154,7 +157,10 @@ pub fn start(format: LogFormat, filter: &str) {
     let quiet =
         ["rmcp=warn", "sqlx=warn", "hyper=warn"].into_iter().filter_map(|directive| directive.parse().ok());
     let filter = quiet.fold(EnvFilter::new(filter), EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Pretty => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

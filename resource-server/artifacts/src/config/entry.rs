@@ -12,13 +12,15 @@ use toml::Value;
 const PREFIX: &str = "DOORWARD_ARTIFACTS_";
 
 /// All keys; `*` stands for a name that the operator chooses.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "listen",
     "resource",
     "issuer",
     "issuer_address",
     "data_dir",
     "credentials_file",
+    "max_feed_lag",
+    "on_feed_lag",
     "allowed_hosts",
     "allowed_origins",
     "log.format",

@@ -1,161 +1,21 @@
 //! The program itself, as people start it: environment in, HTTP out, real tokens of an issuer that the test plays.
 
 use std::{
-    fs::{self, File},
-    future::ready,
+    fs,
     net::TcpListener as Listener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output},
+    path::PathBuf,
+    process::{Command, Output},
     sync::Mutex,
     time::Duration,
 };
 
-use axum::{
-    Router,
-    routing::{MethodRouter, get},
-};
-use doorward_shared::{
-    jose::{Algorithm, access_token, jws::SigningKey},
-    time::{Clock, SystemClock},
-};
-use reqwest::{Client, Response};
-use serde_json::{Value, json};
-use tokio::task::JoinHandle;
-
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 
-use crate::house::{ALL, Scratch, content, files_below, noise, sha256, text};
-
-/// Plays the authorization server: two documents and a key.
-struct Issuer {
-    url: String,
-    key: SigningKey,
-    server: JoinHandle<()>,
-}
-
-impl Issuer {
-    async fn start() -> Self {
-        let key = SigningKey::from_pkcs8(&SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let metadata = json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") });
-        let jwks = json!({ "keys": [serde_json::to_value(key.public_jwk()).unwrap()] });
-        let router = Router::new()
-            .route("/.well-known/oauth-authorization-server", document(&metadata))
-            .route("/jwks", document(&jwks));
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, key, server }
-    }
-
-    fn token(&self, resource: &str, scope: &str, more: &Value) -> String {
-        let now = SystemClock.now().seconds();
-        let mut claims = json!({
-            "iss": self.url, "sub": "alice", "aud": resource, "iat": now, "exp": now + 900, "jti": "j1",
-            "client_id": "client-1", "scope": scope, "sid": "grant-1", "org": "acme",
-        });
-        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.key.sign(access_token::TYPE, &claims).unwrap()
-    }
-}
-
-/// Serves one JSON document.
-fn document(value: &Value) -> MethodRouter {
-    let text = value.to_string();
-    get(move || ready(([("content-type", "application/json")], text.clone())))
-}
-
-/// The running program.
-struct Program {
-    child: Child,
-    log: PathBuf,
-    resource: String,
-    http: Client,
-}
-
-fn command(scratch: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward-artifacts"));
-    command.env_clear().current_dir(scratch);
-    command
-}
-
-fn free_port() -> u16 {
-    Listener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Program {
-    async fn start(scratch: &Scratch, issuer: &str) -> Self {
-        let port = free_port();
-        let resource = format!("http://localhost:{port}/mcp");
-        let log = scratch.path().join(format!("log-{port}"));
-        let child = command(scratch.path())
-            .env("DOORWARD_ARTIFACTS__LISTEN", format!("127.0.0.1:{port},[::1]:{port}"))
-            .env("DOORWARD_ARTIFACTS__RESOURCE", &resource)
-            .env("DOORWARD_ARTIFACTS__ISSUER", issuer)
-            .env("DOORWARD_ARTIFACTS__LOG__FORMAT", "json")
-            .env("DOORWARD_ARTIFACTS__LOG__FILTER", "trace")
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let program = Self { child, log, resource, http: Client::builder().no_proxy().build().unwrap() };
-        program.wait_for("/healthz", 200).await;
-        program
-    }
-
-    async fn ready(scratch: &Scratch, issuer: &str) -> Self {
-        let program = Self::start(scratch, issuer).await;
-        program.wait_for("/readyz", 200).await;
-        program
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.resource.trim_end_matches("/mcp"))
-    }
-
-    async fn wait_for(&self, path: &str, status: u16) {
-        for _ in 0..400 {
-            if let Ok(response) = self.http.get(self.url(path)).send().await
-                && response.status() == status
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("{path} did not answer {status}");
-    }
-
-    async fn post(&self, token: &str, method: &str, params: Value) -> Response {
-        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        self.http.post(&self.resource).bearer_auth(token).json(&message).send().await.unwrap()
-    }
-
-    async fn call(&self, token: &str, tool: &str, arguments: Value) -> Value {
-        let response = self.post(token, "tools/call", json!({ "name": tool, "arguments": arguments })).await;
-        assert_eq!(response.status(), 200);
-        response.json::<Value>().await.unwrap()["result"].clone()
-    }
-
-    async fn tools(&self, token: &str) -> usize {
-        let response = self.post(token, "tools/list", json!({})).await;
-        response.json::<Value>().await.unwrap()["result"]["tools"].as_array().unwrap().len()
-    }
-
-    /// Asks the program to stop; what it wrote to its log.
-    fn stop(mut self) -> String {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
-        let status = self.child.wait().unwrap();
-        let log = fs::read_to_string(&self.log).unwrap();
-        assert!(status.success(), "{status}\n{log}");
-        log
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // A test that failed must not leave the program running.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::{
+    house::{ALL, Scratch, content, files_below, noise, sha256, text},
+    process::{Issuer, Program, command, free_port},
+};
 
 #[tokio::test]
 async fn a_client_finds_its_way_from_the_challenge_to_the_issuer() {

@@ -1,0 +1,102 @@
+//! What the authorization server revokes, at the program itself.
+
+use std::{fs, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    house::{ALL, Scratch},
+    process::{API_KEY, Issuer, Program, free_port},
+};
+
+async fn status(program: &Program, token: &str) -> u16 {
+    program.post(token, "tools/list", json!({})).await.status().as_u16()
+}
+
+async fn refused_soon(program: &Program, token: &str) {
+    for _ in 0..300 {
+        if status(program, token).await == 401 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is still good");
+}
+
+#[tokio::test]
+async fn what_is_revoked_is_refused_at_once_and_after_a_restart_without_the_issuer() {
+    let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    let token = issuer.token(&program.resource, ALL, &json!({}));
+    let other = issuer.token(&program.resource, ALL, &json!({ "sid": "grant-2" }));
+    assert_eq!((status(&program, &token).await, status(&program, &other).await), (200, 200));
+    issuer.revoke("grant-1");
+    refused_soon(&program, &token).await;
+    assert_eq!(status(&program, &other).await, 200);
+    let copy = scratch.path().join("data/artifacts/revocations.json");
+    for _ in 0..300 {
+        if fs::read_to_string(&copy).is_ok_and(|text| text.contains("grant-1")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    program.stop();
+    issuer.server.abort();
+
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    assert_eq!((status(&program, &token).await, status(&program, &other).await), (401, 200));
+    program.stop();
+}
+
+#[tokio::test]
+async fn an_api_key_opens_what_the_issuer_says() {
+    let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    let key = format!("{API_KEY}_{port}");
+    assert_eq!(program.tools(&key).await, 5);
+    assert_eq!(status(&program, "ak_live_unknown").await, 401);
+    let log = program.stop();
+    assert!(!log.contains(&key) && !log.contains("secret-1"), "no secret is in the log");
+}
+
+#[tokio::test]
+async fn without_the_feed_the_operator_may_have_everything_refused() {
+    let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
+    let refuse = [("DOORWARD_ARTIFACTS__ON_FEED_LAG", "refuse"), ("DOORWARD_ARTIFACTS__MAX_FEED_LAG", "2s")];
+    let program = Program::signed_in(&scratch, &issuer, port, &refuse).await;
+    program.wait_for("/readyz", 200).await;
+    let token = issuer.token(&program.resource, ALL, &json!({}));
+    assert_eq!(status(&program, &token).await, 200);
+    issuer.server.abort();
+    program.wait_for("/readyz", 503).await;
+    assert_eq!(status(&program, &token).await, 503);
+    program.stop();
+}
+
+#[tokio::test]
+async fn the_issuer_is_asked_where_the_operator_says() {
+    let issuer = Issuer::named(Some("https://login.example.test")).await;
+    let (scratch, port) = (Scratch::new(), free_port());
+    let address = [("DOORWARD_ARTIFACTS__ISSUER_ADDRESS", issuer.address.as_str())];
+    let program = Program::signed_in(&scratch, &issuer, port, &address).await;
+    program.wait_for("/readyz", 200).await;
+    let token = issuer.token(&program.resource, ALL, &json!({}));
+    assert_eq!(status(&program, &token).await, 200);
+    assert_eq!(program.tools(&format!("{API_KEY}_{port}")).await, 5);
+    issuer.revoke("grant-1");
+    refused_soon(&program, &token).await;
+    program.stop();
+}
+
+#[tokio::test]
+async fn a_log_that_is_no_terminal_has_no_colours() {
+    let (scratch, issuer) = (Scratch::new(), Issuer::start().await);
+    let pretty = [("DOORWARD_ARTIFACTS__LOG__FORMAT", "pretty")];
+    let program = Program::signed_in(&scratch, &issuer, free_port(), &pretty).await;
+    program.wait_for("/readyz", 200).await;
+    let log = program.stop();
+    assert!(log.contains("listening") && !log.contains('\u{1b}'), "{log}");
+}
