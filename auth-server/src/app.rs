@@ -13,11 +13,17 @@ use doorward_shared::{
     time::{Clock, SystemClock},
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::{
     config::Config,
     domain::policy::Policy,
     ephemeral::Ephemeral,
-    flows::{Context, clients, housekeeping, setup},
+    flows::{
+        Context, clients,
+        feed::{self, Feed},
+        housekeeping, setup,
+    },
     http::{
         Site, configure,
         endpoints::table,
@@ -71,7 +77,9 @@ pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), Sta
     let missing = if config.keys.make_if_missing { Missing::Make } else { Missing::Refuse };
     let kek = KeyEncryptionKey::load(&config.keys.kek_file, missing, entropy.as_ref())?;
     let keys = KeyRing::load(store.as_ref(), &kek, entropy.as_ref(), clock.now()).await?;
+    let feed = Feed::open(store.as_ref(), entropy.as_ref()).await?;
     let context = Context {
+        feed,
         ephemeral: Ephemeral::new(&config.ephemeral, Arc::clone(&policy)),
         devices: Tags::new(&kek, "device cookies"),
         passwords: Passwords::new(entropy.as_ref()),
@@ -97,7 +105,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let wardrobe = Wardrobe::new(&table, &context.policy.issuer, proxies.clone());
     let site = Arc::new(Site::new(context, Tags::new(&kek, "forms"), proxies));
 
-    let tidy = tokio::spawn(keep_tidy(Arc::clone(&site)));
+    store.listen().await?;
+    let background = [tokio::spawn(keep_tidy(Arc::clone(&site))), tokio::spawn(follow(Arc::clone(&site)))];
     let factory = {
         let site = Arc::clone(&site);
         move || {
@@ -110,7 +119,8 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let mut server = HttpServer::new(factory)
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN);
+        .shutdown_timeout(SHUTDOWN)
+        .shutdown_signal(asked_to_stop(Arc::clone(&site)));
     for listener in listen(&config.server.listen)? {
         server = server.listen(listener)?;
     }
@@ -120,7 +130,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     }
     tracing::info!(issuer = %config.policy.issuer, listen = ?config.server.listen, "serving");
     let ended = server.run().await;
-    tidy.abort();
+    background.iter().for_each(tokio::task::JoinHandle::abort);
     store.close().await;
     Ok(ended?)
 }
@@ -144,6 +154,34 @@ fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
 fn is_missing(address: SocketAddr, error: &io::Error) -> bool {
     let taken = matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
     address.is_ipv6() && address.ip().is_loopback() && !taken
+}
+
+async fn follow(site: Arc<Site>) {
+    feed::follow(&site.context).await;
+}
+
+/// Returns when somebody asks the process to stop, and answers whoever waits for news: everybody else finishes what is under
+/// way.
+async fn asked_to_stop(site: Arc<Site>) {
+    let asked = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            answer = tokio::signal::ctrl_c() => answer?,
+        }
+        io::Result::Ok(())
+    };
+    if let Err(error) = asked.await {
+        tracing::error!(%error, "the signals of the system cannot be listened to; stopping");
+    }
+    tracing::info!("stopping");
+    site.context.feed.close();
+    tokio::spawn(async {
+        // Whoever asks twice does not want to wait.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
 }
 
 async fn keep_tidy(site: Arc<Site>) {

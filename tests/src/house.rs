@@ -301,6 +301,14 @@ impl House {
         self.artifacts = Some(artifacts);
     }
 
+    /// The credentials of the resource server: its client id and its secret.
+    pub fn resource_credentials(&self) -> (String, String) {
+        let text = std::fs::read_to_string(self.credentials_file()).expect("the house wrote them");
+        let all: Value = serde_json::from_str(&text).expect("JSON");
+        let text = |name: &str| all[name].as_str().expect("a text").to_owned();
+        (text("client_id"), text("client_secret"))
+    }
+
     fn credentials_file(&self) -> PathBuf {
         self.folder.path().join("artifacts.credentials")
     }

@@ -10,7 +10,12 @@ use doorward_shared::{
 };
 
 use super::{
-    client::Client, entitlement::effective, grant::Grant, policy::Policy, resource::Resource, user::User,
+    client::Client,
+    entitlement::effective,
+    grant::{Grant, may_issue},
+    policy::Policy,
+    resource::Resource,
+    user::User,
 };
 
 /// Everything that a token is about. Its parts were checked by a verdict before.
@@ -97,6 +102,13 @@ impl Subject<'_> {
             person: person_claims(self.user, scope),
         })
     }
+}
+
+/// True when an access token of this grant, issued at `iat`, is good now: nothing that it stands on has ended, and nothing
+/// was revoked after it was issued.
+pub fn is_live(iat: Timestamp, subject: &Subject<'_>, now: Timestamp) -> bool {
+    let Subject { grant, user, client, resource } = *subject;
+    may_issue(grant, user, client, Some(resource), now).is_ok() && subject.issued_at(iat) == iat
 }
 
 /// An ID token is read at once or never.

@@ -1,11 +1,15 @@
 //! The shell: each function loads, asks `domain`, applies. No HTTP types, no SQL.
 
+mod access_token;
 pub mod admin;
 pub mod authorize;
 pub mod clients;
+pub mod feed;
 pub mod housekeeping;
+pub mod introspect;
 pub mod login;
 pub mod register;
+mod resource_servers;
 pub mod revoke;
 pub mod setup;
 pub mod token;
@@ -38,6 +42,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// What may be lost.
     pub ephemeral: Ephemeral,
+    /// What this replica knows of the revocation feed.
+    pub feed: feed::Feed,
     /// Signing keys.
     pub keys: KeyRing,
     /// Tags that prove that a browser signed in to an account before.

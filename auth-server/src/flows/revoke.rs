@@ -10,9 +10,8 @@ use doorward_shared::{
 };
 
 use super::{
-    Context, Peer,
+    Context, Peer, access_token,
     token::authenticate::{self, Refused},
-    userinfo,
 };
 use crate::domain::{
     audit::{Action, Actor},
@@ -57,7 +56,7 @@ async fn end_of_token(
         })?;
     let grant = match Secret::<RefreshToken>::parse(token) {
         Some(secret) => ctx.store.refresh_token(&secret.hash()).await?.map(|stored| stored.grant),
-        None => userinfo::grant_of(ctx, token, now).await?,
+        None => access_token::grant_of(ctx, token, now).await?,
     };
     if let Some(revocation) = grant.and_then(|grant| refresh::revoke(&grant, &who, &ctx.policy.token, now)) {
         // Lost: somebody else ended it at the same moment, which is what was wanted.

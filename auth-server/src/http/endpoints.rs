@@ -11,6 +11,10 @@ pub enum Name {
     Token,
     /// RFC 7009.
     Revoke,
+    /// RFC 7662.
+    Introspect,
+    /// The revocation feed.
+    Revocations,
     /// RFC 7591.
     Register,
     /// OpenID Connect Core §5.3.
@@ -76,12 +80,12 @@ impl Endpoint {
     /// The methods it answers.
     pub const fn allow(&self) -> &'static str {
         match self.name {
-            Name::Authorize | Name::Home | Name::Stylesheet | Name::Icon => "GET",
+            Name::Authorize | Name::Revocations | Name::Home | Name::Stylesheet | Name::Icon => "GET",
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
             Name::Login | Name::Consent | Name::Setup => "GET, POST",
-            Name::Logout => "POST",
+            Name::Introspect | Name::Logout => "POST",
             Name::Healthz | Name::Readyz => "GET, HEAD",
         }
     }
@@ -97,6 +101,13 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Authorize, &["/oauth2/authorize", "/oauth/authorize", "/authorize"], Cors::None, Cache::NoStore),
     (Name::Token, &["/oauth2/token", "/oauth/token", "/token"], Cors::Open, Cache::NoStore),
     (Name::Revoke, &["/oauth2/revoke", "/oauth/revoke", "/revoke"], Cors::Open, Cache::NoStore),
+    (
+        Name::Introspect,
+        &["/oauth2/introspect", "/oauth/introspect", "/introspect"],
+        Cors::None,
+        Cache::NoStore,
+    ),
+    (Name::Revocations, &["/oauth2/revocations"], Cors::None, Cache::NoStore),
     (
         Name::Register,
         &["/oauth/clients/register", "/oauth/register", "/register"],

@@ -15,11 +15,12 @@ use doorward_shared::{
     error::{ErrorCode, OAuthError},
     form::Form,
     jose::strict_json,
+    token::PresentedClient,
 };
 use futures_util::{StreamExt as _, future::LocalBoxFuture};
 use serde_json::{Map, Value};
 
-use super::error::JsonError;
+use super::{error::JsonError, headers::Facts};
 
 /// Largest body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -168,6 +169,17 @@ pub(super) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Optio
         return Err(Unclear);
     }
     first.map(|value| value.to_str().map_err(|_| Unclear)).transpose()
+}
+
+/// The credentials of a resource server. Unlike a client, it always has a secret: without one it is told to authenticate.
+pub(super) fn resource_server(header: Option<&str>, form: &Form) -> Result<PresentedClient, JsonError> {
+    if header.is_none() && !form.has("client_id") {
+        let text = "authenticate with the credentials that this resource server got when it was registered";
+        return Err(JsonError::from(OAuthError::new(ErrorCode::InvalidClient, text))
+            .answering(true, Facts::default()));
+    }
+    PresentedClient::read(header, form)
+        .map_err(|error| JsonError::from(error).answering(header.is_some(), Facts::default()))
 }
 
 /// The `Authorization` header of a machine.

@@ -69,6 +69,8 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Authorize => resource.route(web::get().to(oauth::authorize::get)),
         Name::Token => resource.route(web::post().to(oauth::token::post)),
         Name::Revoke => resource.route(web::post().to(oauth::revoke::post)),
+        Name::Introspect => resource.route(web::post().to(oauth::introspect::post)),
+        Name::Revocations => resource.route(web::get().to(oauth::revocations::get)),
         Name::Register => resource.route(web::post().to(oauth::register::post)),
         Name::Userinfo => resource
             .route(web::get().to(oauth::userinfo::answer))

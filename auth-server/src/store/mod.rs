@@ -221,8 +221,6 @@ pub struct GrantFilter {
 /// The revocation feed.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// The name of this life of the feed; `fresh` becomes it when there is none yet.
-    async fn feed_epoch(&self, fresh: &str) -> Result<String>;
     /// How far everything is.
     async fn heads(&self) -> Result<Heads>;
     /// At most `limit` entries after this number that are not expired, in their order. Read [`Feed::heads`] before: the
@@ -265,6 +263,8 @@ pub trait Trail: Send + Sync {
     async fn chained_after(&self, sequence: i64, limit: u32) -> Result<Vec<StoredEvent>>;
     /// Stores a checkpoint. `Lost`: there is one for this number.
     async fn put_checkpoint(&self, checkpoint: &Checkpoint) -> Result<Applied>;
+    /// The newest checkpoint.
+    async fn last_checkpoint(&self) -> Result<Option<Checkpoint>>;
     /// All checkpoints, in the order of the chain.
     async fn checkpoints(&self) -> Result<Vec<Checkpoint>>;
 }
@@ -298,6 +298,8 @@ pub trait SigningKeys: Send + Sync {
 pub trait Store: Users + Sessions + Clients + Resources + Grants + SigningKeys + Feed + Trail {
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;
+    /// A text that is chosen once for this database: the one that is there, or else `fresh`.
+    async fn settle(&self, name: &'static str, fresh: &str) -> Result<String>;
     /// Asks the database for a sign of life.
     async fn ping(&self) -> Result<()>;
     /// Writes out what is left and closes every connection.

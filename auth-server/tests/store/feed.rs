@@ -51,8 +51,8 @@ async fn end_of(world: &World, grant: &GrantId) -> Option<Ended> {
 async fn a_fresh_feed_is_empty_and_keeps_its_name(backend: &Backend) {
     let world = World::new(backend).await;
     assert_eq!(world.store.heads().await.unwrap(), doorward::store::Heads::default());
-    assert_eq!(world.store.feed_epoch("first").await.unwrap(), "first");
-    assert_eq!(world.store.feed_epoch("second").await.unwrap(), "first");
+    assert_eq!(world.store.settle("feed_epoch", "first").await.unwrap(), "first");
+    assert_eq!(world.store.settle("feed_epoch", "second").await.unwrap(), "first");
     assert!(entries(&world).await.is_empty());
 }
 

@@ -133,5 +133,6 @@ async fn a_checkpoint_is_kept_once(backend: &Backend) {
     assert_eq!(store.put_checkpoint(&made(2, "two")).await.unwrap(), Applied::Done);
     assert_eq!(store.put_checkpoint(&made(2, "again")).await.unwrap(), Applied::Lost);
     assert_eq!(store.put_checkpoint(&made(1, "one")).await.unwrap(), Applied::Done);
+    assert_eq!(store.last_checkpoint().await.unwrap(), Some(made(2, "two")));
     assert_eq!(store.checkpoints().await.unwrap(), [made(1, "one"), made(2, "two")]);
 }

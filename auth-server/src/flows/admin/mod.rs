@@ -1,6 +1,7 @@
 //! What administrators do with people, clients and resource servers, whether by the command line or by another door.
 
 pub mod clients;
+pub mod grants;
 pub mod resources;
 pub mod users;
 

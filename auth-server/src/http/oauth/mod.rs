@@ -1,7 +1,9 @@
 //! The endpoints that machines call.
 
 pub(super) mod authorize;
+pub(super) mod introspect;
 pub(super) mod register;
+pub(super) mod revocations;
 pub(super) mod revoke;
 pub(super) mod token;
 pub(super) mod userinfo;

@@ -17,6 +17,13 @@ use crate::{
     store::{Applied, EventFilter, Result, Trail},
 };
 
+macro_rules! checkpoint_columns {
+    () => {
+        r#"sequence as "audit_checkpoints.sequence", hash as "audit_checkpoints.hash", at as "audit_checkpoints.at",
+        signed as "audit_checkpoints.signed" from audit_checkpoints"#
+    };
+}
+
 /// Writes an event within the transaction of its deed. Its place in the chain comes later, so that deeds on many replicas do
 /// not wait for each other.
 pub(super) async fn record(event: &Event, tx: &mut Transaction<'_, Db>) -> Result<()> {
@@ -105,10 +112,14 @@ impl Trail for Database {
         Ok(applied(put.rows_affected()))
     }
 
+    async fn last_checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let sql = concat!("select ", checkpoint_columns!(), " order by sequence desc limit 1");
+        let row = sqlx::query(sql).fetch_optional(&self.reader).await?;
+        row.as_ref().map(rows::checkpoint).transpose()
+    }
+
     async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
-        let sql = r#"select sequence as "audit_checkpoints.sequence", hash as "audit_checkpoints.hash",
-            at as "audit_checkpoints.at", signed as "audit_checkpoints.signed"
-            from audit_checkpoints order by sequence"#;
+        let sql = concat!("select ", checkpoint_columns!(), " order by sequence");
         let rows = sqlx::query(sql).fetch_all(&self.reader).await?;
         rows.iter().map(rows::checkpoint).collect()
     }

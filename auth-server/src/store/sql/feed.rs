@@ -63,13 +63,6 @@ pub(super) async fn push(
 
 #[async_trait]
 impl Feed for Database {
-    async fn feed_epoch(&self, fresh: &str) -> Result<String> {
-        let sql = "insert into facts (name, value) values ('feed_epoch', $1) on conflict do nothing";
-        sqlx::query(sql).bind(fresh).execute(&self.writer).await?;
-        let sql = "select value from facts where name = 'feed_epoch'";
-        Ok(sqlx::query_scalar(sql).fetch_one(&self.writer).await?)
-    }
-
     async fn heads(&self) -> Result<Heads> {
         let mut heads = Heads::default();
         for row in sqlx::query("select name, sequence from heads").fetch_all(&self.reader).await? {

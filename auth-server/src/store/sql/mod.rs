@@ -89,6 +89,13 @@ impl Store for Database {
         schema::migrate(&self.writer).await
     }
 
+    async fn settle(&self, name: &'static str, fresh: &str) -> Result<String> {
+        let sql = "insert into facts (name, value) values ($1, $2) on conflict do nothing";
+        sqlx::query(sql).bind(name).bind(fresh).execute(&self.writer).await?;
+        let sql = "select value from facts where name = $1";
+        Ok(sqlx::query_scalar(sql).bind(name).fetch_one(&self.writer).await?)
+    }
+
     async fn ping(&self) -> Result<()> {
         // A real table: on SQLite, `select 1` alone would not even look at the file.
         sqlx::query("select 1 from setup_links where id = 1").fetch_optional(&self.reader).await?;
