@@ -20,11 +20,11 @@ check: install
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
-	tests/with-postgres cargo nextest run --workspace --exclude e2e
+	tests/with-stores cargo nextest run --workspace --exclude e2e
 
 test: install
 	cargo build --workspace
-	tests/with-postgres cargo nextest run --workspace
+	tests/with-stores cargo nextest run --workspace
 
 bench: programs
 	tests/bench-start

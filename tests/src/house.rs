@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::fresh;
 use crate::ports::Port;
 use crate::process::{Process, command};
+use crate::redis::Keyspace;
 
 /// The id of the public client that a fresh house knows from its configuration.
 pub const FIXED_CLIENT: &str = "d685c6a7-5cb9-4612-ba2b-cab12e38d9e0";
@@ -19,9 +20,9 @@ pub const FIXED_REDIRECT: &str = "http://localhost:8080/callback";
 /// Where the house keeps what must survive a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// A file in the house's own folder.
+    /// A file in the house's own folder; what may be lost is in memory.
     Sqlite,
-    /// A fresh database in the server that `tests/with-postgres` starts.
+    /// Fresh databases in the PostgreSQL and the Redis that `tests/with-stores` starts.
     Postgres,
 }
 
@@ -67,10 +68,10 @@ struct Database {
 }
 
 impl Database {
-    #[expect(clippy::disallowed_methods, reason = "how tests/with-postgres says where its server is")]
+    #[expect(clippy::disallowed_methods, reason = "how tests/with-stores says where its server is")]
     fn create() -> Self {
         let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") else {
-            panic!("DOORWARD_TEST_POSTGRES names no PostgreSQL: run this through tests/with-postgres");
+            panic!("DOORWARD_TEST_POSTGRES names no PostgreSQL: run this through tests/with-stores");
         };
         // Only a lower-case name needs no quotes anywhere.
         let name = format!("house_{}", fresh().replace(['-', '_'], "").to_lowercase());
@@ -155,6 +156,7 @@ pub struct House {
     mcp_url: String,
     alice: Person,
     _database: Option<Database>,
+    _keyspace: Option<Keyspace>,
     folder: TempDir,
     ports: [Port; 2],
 }
@@ -173,6 +175,8 @@ impl House {
         let issuer = format!("http://localhost:{}", ports[0].number());
         let mcp_url = format!("http://localhost:{}/mcp", ports[1].number());
         let database = (plan.store == Store::Postgres).then(Database::create);
+        let keyspace = (plan.store == Store::Postgres).then(Keyspace::create);
+        let ephemeral_url = keyspace.as_ref().map_or_else(|| "memory:".to_owned(), Keyspace::url);
         let store_url = database
             .as_ref()
             .map_or_else(|| format!("sqlite:{}", folder.path().join("doorward.db").display()), Database::url);
@@ -180,6 +184,7 @@ impl House {
             ("DOORWARD__SERVER__ISSUER".to_owned(), issuer.clone()),
             ("DOORWARD__SERVER__LISTEN".to_owned(), ports[0].both_loopbacks()),
             ("DOORWARD__STORE__URL".to_owned(), store_url),
+            ("DOORWARD__EPHEMERAL__URL".to_owned(), ephemeral_url),
             ("DOORWARD__KEYS__KEK_FILE".to_owned(), folder.path().join("kek").display().to_string()),
         ];
         environment.extend(plan.settings);
@@ -195,6 +200,7 @@ impl House {
             mcp_url,
             alice: alice.clone(),
             _database: database,
+            _keyspace: keyspace,
             folder,
             ports,
         };

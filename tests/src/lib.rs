@@ -11,6 +11,7 @@
 //! | [`session`] | client and person together: a whole sign-in in one call |
 //! | [`mcp`] | the same client speaking MCP with the token it got |
 //! | [`driver`] | real clients of other people, run as child processes |
+//! | [`redis`] | Redis, which may be stopped, wiped and cut off |
 
 #![expect(clippy::missing_panics_doc, reason = "a test harness reports every failure by panicking")]
 
@@ -22,6 +23,7 @@ pub mod mcp;
 pub mod page;
 pub mod ports;
 pub mod process;
+pub mod redis;
 pub mod session;
 pub mod visitor;
 

@@ -65,7 +65,7 @@ impl Backend {
 
     /// On PostgreSQL, in a database of its own.
     pub(crate) async fn postgres() -> Self {
-        let server = variable(POSTGRES).expect("no PostgreSQL is named: run through tests/with-postgres");
+        let server = variable(POSTGRES).expect("no PostgreSQL is named: run through tests/with-stores");
         let slot = SLOTS.acquire().await.unwrap();
         let name = unique_name();
         let mut admin = PgConnection::connect(&server).await.unwrap();

@@ -16,10 +16,10 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    #[expect(clippy::disallowed_methods, reason = "how tests/with-postgres says where its server is")]
+    #[expect(clippy::disallowed_methods, reason = "how tests/with-stores says where its server is")]
     fn create() -> Self {
         let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") else {
-            panic!("DOORWARD_TEST_POSTGRES names no PostgreSQL: run this through tests/with-postgres");
+            panic!("DOORWARD_TEST_POSTGRES names no PostgreSQL: run this through tests/with-stores");
         };
         let name = format!("attack_{}", fresh().replace(['-', '_'], "").to_lowercase());
         let database = Self { server, name };
