@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The groups of the list, and how many cases each has.
-const GROUPS: [(&str, usize); 13] = [
+const GROUPS: [(&str, usize); 16] = [
     ("AZ", 25),
     ("RU", 35),
     ("CD", 21),
@@ -19,6 +19,9 @@ const GROUPS: [(&str, usize); 13] = [
     ("DR", 22),
     ("HT", 28),
     ("IN", 15),
+    ("AD", 10),
+    ("FT", 24),
+    ("KM", 10),
 ];
 
 /// What a test's name begins with, and the folder in which the rest of its name is a path.
