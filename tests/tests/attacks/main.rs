@@ -8,6 +8,7 @@ mod authorization_request;
 mod browser;
 mod code;
 mod cookies;
+mod ended;
 mod feed;
 mod fuzz;
 mod http;

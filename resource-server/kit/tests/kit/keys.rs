@@ -61,11 +61,13 @@ async fn a_flood_of_unknown_keys_during_an_outage_is_refused_at_once() {
     let web = Web::start(Front::Tower, &issuer).await.ready().await;
     issuer.stop().await;
     let fetches = web.server.metrics().fetches;
+    let begun = tokio::time::Instant::now();
     for i in 0..1000 {
         assert!(web.server.verify(&with_kid(&web, &format!("unknown-{i}"))).await.is_err());
     }
-    let more = web.server.metrics().fetches - fetches;
-    assert!(more <= 4, "{more} fetches");
+    // The outage itself costs less than one a second.
+    let (more, most) = (web.server.metrics().fetches - fetches, 4 + begun.elapsed().as_secs());
+    assert!(more <= most, "{more} fetches, not {most}");
     assert_eq!(web.with_token(&web.good_token()).await.status, 200);
 }
 

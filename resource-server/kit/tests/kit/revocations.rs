@@ -214,6 +214,22 @@ async fn an_old_answer_to_the_very_question_is_not_taken_for_a_new_one() {
     assert_eq!(web.server.metrics().feed_lag, Some(Seconds::new(1)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_whose_clocks_disagree_a_little_do_not_keep_each_other_unheard() {
+    let issuer = ScriptedIssuer::up(jwks(&[&FIRST])).await;
+    let clock = Arc::new(FixedClock::at(tokens::now()));
+    issuer.feed.set_clock(clock.clone());
+    let web =
+        following_with(Front::Tower, &issuer, |settings| Settings { clock: clock.clone(), ..settings }).await;
+    // One is far ahead, one a little behind, one right.
+    for (i, shift) in [50, 0, -4, 50, 0].into_iter().enumerate() {
+        issuer.feed.change(|log| log.shift = shift);
+        issuer.feed.revoke(Claim::Jti, &format!("token-{i}"), None);
+        eventually("the page is read", || web.server.metrics().revocations == i + 1).await;
+    }
+    assert_eq!(web.server.metrics().failed_pages, 0);
+}
+
 const HEADERS: &str = "content-type: application/revocations+jwt\r\n";
 
 type BadPage = (&'static str, (&'static str, &'static str, String));
