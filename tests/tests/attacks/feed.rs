@@ -1,6 +1,6 @@
 //! Group 1.9, continued: what resource servers are told, by the feed and on their question, and nobody else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,6 +9,7 @@ use e2e::client::Tokens;
 use e2e::house::Store;
 use e2e::visitor::Visitor;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::stage::{PUB1, Stage, assert_json_error, http};
 

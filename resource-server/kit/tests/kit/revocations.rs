@@ -119,7 +119,7 @@ async fn a_narrowed_grant_ends_its_old_tokens_and_not_the_new_ones() {
     }
 }
 
-// JK-12
+// JK-12, KM-05
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_shut_out_as_soon_as_the_feed_says_so_though_it_is_still_published() {
     for front in FRONTS {
@@ -145,6 +145,7 @@ async fn a_revoked_key_is_shut_out_as_soon_as_the_feed_says_so_though_it_is_stil
     }
 }
 
+// KM-05
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_with_a_new_key_is_read_though_tokens_with_made_up_keys_used_up_their_search() {
     let issuer = ScriptedIssuer::up(jwks(&[&FIRST])).await;
