@@ -17,6 +17,7 @@ pub mod policy;
 pub mod refresh;
 pub mod registration;
 pub mod resource;
+pub mod restore;
 pub mod revocation;
 pub mod session;
 pub mod signing_key;

@@ -3,6 +3,7 @@
 //!
 //! No verb hands out a connection or a transaction, so a backend is free to commit many waiting verbs with one sync.
 
+pub mod archive;
 pub mod hold;
 mod postgres;
 mod sqlite;
@@ -28,6 +29,7 @@ use crate::domain::{
     policy::SessionPolicy,
     refresh::{RefreshToken, Rotation},
     resource::Resource,
+    restore::Restoration,
     revocation::{Narrowing, Revocation, Sweep},
     session::Session,
     signing_key::StoredSigningKey,
@@ -293,9 +295,36 @@ pub trait SigningKeys: Send + Sync {
     async fn insert_first_signing_key(&self, key: &StoredSigningKey) -> Result<Applied>;
 }
 
+/// Backups.
+#[async_trait]
+pub trait Backups: Send + Sync {
+    /// Writes everything that the database holds at one moment, while others work with it. `alone` is kept until that moment,
+    /// and the backup says whether it was.
+    async fn dump(
+        &self,
+        made: &archive::Made,
+        alone: Option<hold::Held>,
+        out: archive::Writer<'_>,
+    ) -> archive::Result<(archive::Header, archive::Counts)>;
+    /// An error when there is anything in the database.
+    async fn check_empty(&self) -> archive::Result<()>;
+    /// Fills an empty database, ends what the verdict says, names the feed's new life and writes the event, all or nothing.
+    /// How many grants ended is written into the event as `grants`.
+    async fn fill(
+        &self,
+        from: &mut archive::Reader<'_>,
+        trail: Option<archive::Continuation<'_>>,
+        verdict: &Restoration,
+        epoch: &str,
+        event: &Event,
+    ) -> archive::Result<()>;
+}
+
 /// The whole port.
 #[async_trait]
-pub trait Store: Users + Sessions + Clients + Resources + Grants + SigningKeys + Feed + Trail {
+pub trait Store:
+    Users + Sessions + Clients + Resources + Grants + SigningKeys + Feed + Trail + Backups
+{
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;
     /// A text that is chosen once for this database: the one that is there, or else `fresh`.

@@ -29,6 +29,22 @@ const NUDGE: Option<&str> = Some("notify doorward_heads");
 /// The channel of [`NUDGE`].
 const CHANNEL: &str = "doorward_heads";
 
+/// Begins a transaction that reads one moment until its end.
+const SNAPSHOT: &str = "begin transaction isolation level repeatable read, read only";
+
+/// What a connection sets that may take its time.
+const PATIENCE: Option<&str> = Some(
+    "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set lock_timeout = '60s';
+    set default_transaction_isolation = 'read committed'",
+);
+
+/// Whether a transaction that fills the tables has to lock them: a command might write into them meanwhile.
+const LOCKS_TABLES: bool = true;
+
+/// The columns of a table and their types.
+const COLUMNS: &str = "select column_name::text, data_type::text from information_schema.columns
+    where table_schema = current_schema() and table_name = $1 order by ordinal_position";
+
 /// How many connections one server holds at most.
 const CONNECTIONS: u32 = 16;
 

@@ -33,6 +33,18 @@ const CONFLICTS: &[&str] = &["517"];
 /// What tells other processes that a counter was advanced. There is nothing of the kind: they look at the counters.
 const NUDGE: Option<&str> = None;
 
+/// Begins a transaction that reads: in WAL mode it sees one moment until its end, and holds nobody up.
+const SNAPSHOT: &str = "begin";
+
+/// What a connection sets that may take its time.
+const PATIENCE: Option<&str> = None;
+
+/// Whether a transaction that fills the tables has to lock them: here it is the only one that writes anyway.
+const LOCKS_TABLES: bool = false;
+
+/// The columns of a table and their types.
+const COLUMNS: &str = "select name, lower(type) from pragma_table_info($1) order by cid";
+
 /// How long a statement waits for the write lock of another process, such as the command line.
 const BUSY: Duration = Duration::from_secs(5);
 

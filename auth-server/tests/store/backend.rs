@@ -149,6 +149,20 @@ impl Backend {
         }
     }
 
+    /// Asks behind the store's back for texts.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        match &self.location {
+            Location::Sqlite(path) => {
+                let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+                sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
+            }
+            Location::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
+            }
+        }
+    }
+
     /// Removes everything. A test that panics leaves its database behind to be looked at.
     pub(crate) async fn drop(self) {
         if let Some(folder) = self.folder() {

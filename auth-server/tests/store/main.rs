@@ -6,6 +6,7 @@
 
 #[macro_use]
 mod backend;
+mod backups;
 mod clients;
 mod codes;
 mod feed;

@@ -11,6 +11,7 @@
 //! [`retry`] runs it again.
 
 mod audit;
+mod backups;
 mod clients;
 mod codes;
 mod ends;
@@ -19,6 +20,7 @@ mod grants;
 mod lists;
 mod refresh_tokens;
 mod resources;
+mod restore;
 mod rows;
 mod schema;
 mod sessions;

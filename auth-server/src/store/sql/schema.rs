@@ -17,10 +17,15 @@ fn migrations() -> Vec<Migration> {
     (1..).zip(texts).map(migration).collect()
 }
 
+/// The version of a schema that is up to date.
+pub(super) fn newest() -> i64 {
+    migrations().iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// Brings the schema up to date; answers the version it stands at.
 pub(super) async fn migrate(pool: &Pool<Db>) -> Result<i64> {
     let migrator = Migrator::with_migrations(migrations());
-    let newest = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let newest = newest();
     match run(pool, &migrator).await {
         Ok(()) => Ok(newest),
         Err(MigrateError::Execute(error)) => Err(error.into()),

@@ -1,0 +1,333 @@
+//! What a restored database must not bring back. A backup does not know what was ended after it was made; whatever may have
+//! been, is.
+//!
+//! Grants and sessions end and signing keys are revoked always: a refresh token that was used since the backup would be good
+//! again, and a token of a grant that the backup does not know would stay good. People, clients, resource servers and admin keys
+//! are barred all, or, where the audit trail of the lost database is at hand, those that it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use doorward_shared::{
+    issuer::Issuer,
+    resource::ResourceUri,
+    time::{Seconds, Timestamp},
+};
+
+use super::{
+    audit::{Action, Event},
+    policy::Policy,
+};
+
+/// What is known of the time between the backup and the loss of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing happened then: the server was stopped before the backup was made, and not started again.
+    Nothing,
+    /// This happened.
+    Known(Box<Since>),
+    /// Anything may have happened.
+    Unknown,
+}
+
+/// What the audit trail says about the time after the backup, as far as it matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    users: Barred,
+    clients: Barred,
+    resources: Barred,
+    admin_keys: BTreeSet<String>,
+    signing_keys: BTreeSet<String>,
+    made: Made,
+}
+
+/// What was made since the backup and is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Accounts.
+    pub users: u64,
+    /// Clients that an administrator registered.
+    pub clients: u64,
+    /// Resource servers.
+    pub resources: u64,
+    /// Admin keys.
+    pub admin_keys: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Barred {
+    /// Each with the latest moment at which it was disabled.
+    when: BTreeMap<String, Timestamp>,
+    disabled: BTreeSet<String>,
+    removed: BTreeSet<String>,
+}
+
+impl Barred {
+    fn disable(&mut self, id: String, at: Timestamp) {
+        let when = self.when.entry(id.clone()).or_insert(at);
+        *when = at.max(*when);
+        self.disabled.insert(id);
+    }
+
+    /// Events of one second are in no certain order, and the clocks of two servers need not agree: only what was enabled
+    /// later by both, place and time, is taken for enabled.
+    fn enable(&mut self, id: &str, at: Timestamp) {
+        if self.when.get(id).is_none_or(|disabled| *disabled < at) {
+            self.disabled.remove(id);
+        }
+    }
+}
+
+/// An event of the trail makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event {0} does not say what it was done to")]
+pub struct Senseless(String);
+
+impl Since {
+    /// Takes note of an event. They come in the order of the chain.
+    pub fn note(&mut self, event: &Event) -> Result<(), Senseless> {
+        let senseless = || Senseless(event.id.as_str().to_owned());
+        let object = || event.object.clone().ok_or_else(senseless);
+        let resource = || {
+            let uri = object()?;
+            ResourceUri::parse(&uri).map(|uri| uri.folded().to_owned()).map_err(|_| senseless())
+        };
+        match event.action {
+            Action::UserDisabled => self.users.disable(object()?, event.at),
+            Action::UserEnabled => self.users.enable(&object()?, event.at),
+            Action::ClientDisabled => self.clients.disable(object()?, event.at),
+            Action::ClientEnabled => self.clients.enable(&object()?, event.at),
+            // What is registered again under the name is another client, with another secret.
+            Action::ClientDeleted => {
+                self.clients.removed.insert(object()?);
+            }
+            Action::ResourceDisabled => self.resources.disable(resource()?, event.at),
+            Action::ResourceEnabled => self.resources.enable(&resource()?, event.at),
+            Action::ResourceRemoved => {
+                self.resources.removed.insert(resource()?);
+            }
+            Action::AdminKeyRevoked => {
+                self.admin_keys.insert(object()?);
+            }
+            Action::KeyCreated => {
+                self.signing_keys.insert(object()?);
+            }
+            Action::UserCreated | Action::SetUp => self.made.users += 1,
+            Action::ClientCreated => self.made.clients += 1,
+            Action::ResourceAdded => self.made.resources += 1,
+            Action::AdminKeyCreated => self.made.admin_keys += 1,
+            // All grants and sessions end and all keys are revoked anyway; the rest changes nothing.
+            Action::SignedIn
+            | Action::SignInFailed
+            | Action::SignedOut
+            | Action::ClientRegistered
+            | Action::ConsentGiven
+            | Action::ConsentDenied
+            | Action::CodeRedeemed
+            | Action::CodeReplayed
+            | Action::RefreshReplayed
+            | Action::GrantBarred
+            | Action::GrantRevoked
+            | Action::GrantsRevoked
+            | Action::GrantNarrowed
+            | Action::KeyActivated
+            | Action::KeyRetired
+            | Action::KeyRemoved
+            | Action::KeyRevoked
+            | Action::Restored
+            | Action::LimitReached => {}
+        }
+        Ok(())
+    }
+
+    /// What was made since the backup and is lost.
+    pub const fn made(&self) -> &Made {
+        &self.made
+    }
+}
+
+/// Some of all, by their identifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// None of them.
+    None,
+    /// These, as far as there are such.
+    These(&'a BTreeSet<String>),
+    /// Each of them.
+    All,
+}
+
+impl Which<'_> {
+    /// True when this one is among them.
+    pub fn has(&self, id: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::These(these) => these.contains(id),
+            Self::All => true,
+        }
+    }
+}
+
+/// The verdict on what a backup holds: what of it ends as it is restored.
+#[derive(Clone, Debug)]
+pub struct Restoration {
+    loss: Loss,
+    issuer: Issuer,
+    at: Timestamp,
+    forget_at: Timestamp,
+}
+
+/// How long the feed remembers a revoked signing key: longer than any token of it can live, whoever signed it.
+const REMEMBER_KEYS: Seconds = Seconds::days(400);
+
+/// Decides what ends.
+pub fn decide(loss: Loss, policy: &Policy, now: Timestamp) -> Restoration {
+    let forget_at = policy.token.forget_at(now);
+    Restoration { loss, issuer: policy.issuer.clone(), at: now, forget_at }
+}
+
+impl Restoration {
+    /// What is known of the time since the backup.
+    pub const fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// When. Access tokens that were issued up to then are revoked, if anything is.
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// When no access token from before can be left.
+    pub const fn forget_at(&self) -> Timestamp {
+        self.forget_at
+    }
+
+    /// Until when the feed remembers the signing keys.
+    pub const fn forget_keys_at(&self) -> Timestamp {
+        self.at.plus(REMEMBER_KEYS)
+    }
+
+    /// Whose tokens.
+    pub const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// True when everything that came of signing in ends: sessions, grants, access tokens, a setup link that was not used,
+    /// signing keys, and the key that seals them.
+    pub const fn ends(&self) -> bool {
+        !matches!(self.loss, Loss::Nothing)
+    }
+
+    /// The word in the audit trail.
+    pub const fn mode(&self) -> &'static str {
+        match self.loss {
+            Loss::Nothing => "nothing_lost",
+            Loss::Known(_) => "audit",
+            Loss::Unknown => "unknown",
+        }
+    }
+
+    fn which<'a>(&'a self, these: impl Fn(&'a Since) -> &'a BTreeSet<String>) -> Which<'a> {
+        match &self.loss {
+            Loss::Nothing => Which::None,
+            Loss::Known(since) => Which::These(these(since)),
+            Loss::Unknown => Which::All,
+        }
+    }
+
+    /// Which accounts are disabled. Administrators are no exception: one that was let go since must not be one again.
+    pub fn disabled_users(&self) -> Which<'_> {
+        self.which(|since| &since.users.disabled)
+    }
+
+    /// Which clients are disabled.
+    pub fn disabled_clients(&self) -> Which<'_> {
+        self.which(|since| &since.clients.disabled)
+    }
+
+    /// Which clients are removed.
+    pub fn removed_clients(&self) -> impl Iterator<Item = &str> {
+        self.since().into_iter().flat_map(|since| since.clients.removed.iter().map(String::as_str))
+    }
+
+    /// Which resource servers are disabled, by their folded addresses.
+    pub fn disabled_resources(&self) -> Which<'_> {
+        self.which(|since| &since.resources.disabled)
+    }
+
+    /// Which resource servers are removed, by their folded addresses.
+    pub fn removed_resources(&self) -> impl Iterator<Item = &str> {
+        self.since().into_iter().flat_map(|since| since.resources.removed.iter().map(String::as_str))
+    }
+
+    /// Which admin keys are revoked.
+    pub fn revoked_admin_keys(&self) -> Which<'_> {
+        self.which(|since| &since.admin_keys)
+    }
+
+    /// Signing keys that were made since, as far as they are known. They are gone, and resource servers may still know them.
+    pub fn lost_signing_keys(&self) -> impl Iterator<Item = &str> {
+        self.since().into_iter().flat_map(|since| since.signing_keys.iter().map(String::as_str))
+    }
+
+    const fn since(&self) -> Option<&Since> {
+        match &self.loss {
+            Loss::Known(since) => Some(&**since),
+            Loss::Nothing | Loss::Unknown => None,
+        }
+    }
+}
+
+/// What was disabled as a database was restored, by the names that commands take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disabled {
+    /// Addresses of accounts, administrators first.
+    pub users: Vec<String>,
+    /// Identifiers of clients that an administrator registered, or the configuration.
+    pub clients: Vec<String>,
+    /// Identifiers of clients that registered themselves.
+    pub dynamic_clients: Vec<String>,
+    /// Addresses of resource servers.
+    pub resources: Vec<String>,
+}
+
+/// What the operator has to do next, a sentence each.
+pub fn next_steps(restoration: &Restoration, disabled: &Disabled) -> Vec<String> {
+    let mut steps = Vec::new();
+    match restoration.loss() {
+        Loss::Nothing => return vec!["Start the server. Do not start the old one again.".to_owned()],
+        Loss::Known(since) => {
+            let Made { users, clients, resources, admin_keys } = since.made();
+            if users + clients + resources + admin_keys > 0 {
+                steps.push(format!(
+                    "Made since the backup and not in it: {users} accounts, {clients} clients, {resources} resource \
+                     servers, {admin_keys} admin keys. Make those again that are still wanted."
+                ));
+            }
+        }
+        Loss::Unknown => {
+            let many = |names: &[String], what: &str, command: &str| {
+                (!names.is_empty()).then(|| {
+                    format!("Disabled: {} {what}. For each that still belongs here: {command}", names.len())
+                })
+            };
+            steps.extend(many(&disabled.users, "accounts", "doorward user enable EMAIL"));
+            steps.extend(many(&disabled.resources, "resource servers", "doorward resource enable URL"));
+            steps.extend(many(&disabled.clients, "registered clients", "doorward client enable ID"));
+            if !disabled.dynamic_clients.is_empty() {
+                steps.push(format!(
+                    "Disabled: {} clients that registered themselves. They can register again; or: doorward client \
+                     enable ID",
+                    disabled.dynamic_clients.len()
+                ));
+            }
+            steps.push("Admin keys are revoked; make new ones.".to_owned());
+        }
+    }
+    steps.push("Start the server. People sign in again and allow their clients anew.".to_owned());
+    steps
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
