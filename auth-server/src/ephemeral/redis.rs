@@ -6,8 +6,9 @@
 //! So a value is over when either says so, and a clock that jumps revives nothing. What is of another shape or type was
 //! written by somebody else and is not there.
 //!
-//! While Redis is away everything happens in memory. When it is back, a value that it does not know is looked for in
-//! memory too, so that whoever began in between can go on; counters begin again where Redis has them.
+//! While Redis is away everything happens in memory. When it is back, what it does not know is looked for in memory too, so
+//! that whoever began in between can go on, and whoever had to wait still does. What is counted from then on is counted in
+//! Redis.
 
 use deadpool_redis::redis::{Cmd, Value, cmd};
 use doorward_shared::time::Timestamp;

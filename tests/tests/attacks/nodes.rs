@@ -63,30 +63,42 @@ impl Drop for Database {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     // Fields are dropped in this order: servers first, then what they have open.
-    _others: Vec<Process>,
-    origins: Vec<String>,
+    others: Vec<Process>,
+    /// Where each server is.
+    pub(crate) origins: Vec<String>,
     pub(crate) stage: Stage,
     pub(crate) database: Database,
     _ports: Vec<Port>,
 }
 
 impl Cluster {
-    /// Starts `count` servers that are one.
+    /// Starts `count` servers that are one. Each keeps in its own memory what may be lost.
     pub(crate) async fn start(count: usize) -> Self {
+        Self::with(&vec!["memory:".to_owned(); count], &[]).await
+    }
+
+    /// Starts a server for each of these places for what may be lost, all with the same further settings.
+    pub(crate) async fn with(ephemeral: &[String], settings: &[(&str, &str)]) -> Self {
         let database = Database::create();
-        let plan = Plan::on(Store::Sqlite).without_artifacts().with("STORE__URL", &database.url());
+        let plan = Plan::on(Store::Sqlite)
+            .without_artifacts()
+            .with("STORE__URL", &database.url())
+            .with("EPHEMERAL__URL", &ephemeral[0]);
+        let plan = settings.iter().fold(plan, |plan, (name, value)| plan.with(name, value));
         let stage = Stage::build(plan).await;
-        let ports: Vec<_> = (1..count).map(|_| Port::reserve()).collect();
+        let ports: Vec<_> = ephemeral[1..].iter().map(|_| Port::reserve()).collect();
         let mut others = Vec::new();
         let mut origins = vec![stage.house.issuer().to_owned()];
-        for port in &ports {
+        for (port, ephemeral) in ports.iter().zip(&ephemeral[1..]) {
             let folder = stage.house.folder();
             let mut command = command("doorward", &folder);
             command
                 .env("DOORWARD__SERVER__ISSUER", stage.house.issuer())
                 .env("DOORWARD__SERVER__LISTEN", port.both_loopbacks())
                 .env("DOORWARD__STORE__URL", database.url())
+                .env("DOORWARD__EPHEMERAL__URL", ephemeral)
                 .env("DOORWARD__KEYS__KEK_FILE", folder.join("kek"))
+                .envs(settings.iter().map(|(name, value)| (format!("DOORWARD__{name}"), value)))
                 .arg("serve");
             let log = folder.join(format!("doorward-{}.log", port.number()));
             let origin = format!("http://localhost:{}", port.number());
@@ -95,7 +107,12 @@ impl Cluster {
             others.push(other);
             origins.push(origin);
         }
-        Self { _others: others, origins, stage, database, _ports: ports }
+        Self { others, origins, stage, database, _ports: ports }
+    }
+
+    /// What the servers beside the first have printed.
+    pub(crate) fn logs_of_others(&self) -> Vec<String> {
+        self.others.iter().map(Process::printed).collect()
     }
 
     /// The same client, once for each server, each talking to its own.
