@@ -25,11 +25,12 @@ const GROUPS: [(&str, usize); 16] = [
 ];
 
 /// What a test's name begins with, and the folder in which the rest of its name is a path.
-const PLACES: [(&str, &str); 7] = [
+const PLACES: [(&str, &str); 8] = [
     ("e2e::attacks", "tests/tests/attacks"),
     ("e2e::golden_path", "tests/tests/golden_path"),
     ("e2e", "tests/tests"),
     ("doorward_shared", "shared/src"),
+    ("doorward_auth_server::ephemeral", "auth-server/tests/ephemeral"),
     ("doorward_auth_server::store", "auth-server/tests/store"),
     ("doorward_resource_server::kit", "resource-server/kit/tests/kit"),
     ("doorward", "auth-server/src"),

@@ -107,6 +107,29 @@ async fn what_cannot_be_read_stops_nobody_from_taking_its_place() {
 }
 
 #[tokio::test]
+async fn the_documented_commands_and_keys_are_enough() {
+    let server = Server::start(&[]);
+    let commands = "+get +set +getdel +eval +unwatch +ping +select";
+    server
+        .run_command::<()>(&format!(
+            "ACL SETUSER doorward on >secret-word resetkeys ~doorward:* -@all {commands}"
+        ))
+        .await;
+    let url = server.url().replace("redis://", "redis://doorward:secret-word@");
+    let replica = replica(&format!("{url}/3"), ISSUER);
+    replica.greet().await;
+    assert_eq!(replica.bump(&TOKEN_FAILURES, "n", at(0)).await, 1);
+    replica.put(&PENDING_REQUESTS, "k", &waiting("a"), at(0)).await;
+    assert!(replica.get(&PENDING_REQUESTS, "k", at(0)).await.is_some());
+    assert!(replica.replace(&SIGN_IN_FAILURES, "f", None, &Failures::default(), at(0)).await);
+    let elsewhere = server.url() + "/3";
+    let other = self::replica(&elsewhere, ISSUER);
+    assert_eq!(other.bump(&TOKEN_FAILURES, "n", at(0)).await, 2);
+    assert!(other.take(&PENDING_REQUESTS, "k", at(0)).await.is_some());
+    assert!(other.get(&SIGN_IN_FAILURES, "f", at(0)).await.is_some());
+}
+
+#[tokio::test]
 async fn servers_with_different_issuers_share_a_redis_and_nothing_in_it() {
     let server = Server::start(&[]);
     let [one, other] = ["https://a.test", "https://a.test/b"].map(|issuer| replica(&server.url(), issuer));
