@@ -17,12 +17,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     config::Config,
-    domain::policy::Policy,
+    domain::{audit::Actor, policy::Policy},
     ephemeral::Ephemeral,
     flows::{
-        Context, clients,
+        Context,
+        admin::Desk,
+        clients,
         feed::{self, Feed},
         housekeeping, setup,
+        signing_keys::{self, SigningKeyError},
     },
     http::{
         Site, configure,
@@ -30,7 +33,7 @@ use crate::{
         headers::{Wardrobe, dress},
         network::TrustedProxies,
     },
-    keys::{KeyEncryptionKey, KeyError, KeyRing, Missing, Tags},
+    keys::{self, KeyEncryptionKey, KeyError, Missing, Tags},
     password::Passwords,
     store::{
         self, StoreError,
@@ -44,9 +47,12 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Keys.
+    /// The key-encryption key.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// Signing keys.
+    #[error(transparent)]
+    SigningKeys(#[from] SigningKeyError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}; stop what listens there, or set DOORWARD__SERVER__LISTEN")]
     Listen {
@@ -67,21 +73,36 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long requests may take to end after a stop was asked for.
 const SHUTDOWN: u64 = 30;
 
+/// Reads the key-encryption key; makes one when nobody named a file.
+pub fn key_encryption_key(config: &Config, entropy: &dyn Entropy) -> Result<KeyEncryptionKey, KeyError> {
+    let missing = if config.keys.make_if_missing { Missing::Make } else { Missing::Refuse };
+    KeyEncryptionKey::load(&config.keys.kek_file, missing, entropy)
+}
+
 /// Opens the store and brings its schema up to date, then builds what the flows need.
-pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), StartError> {
+pub async fn context(config: &Config) -> Result<Context, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let policy: Arc<Policy> = Arc::new(config.policy.clone());
     let store = store::open(&config.store).await?;
     store.migrate().await?;
-    let missing = if config.keys.make_if_missing { Missing::Make } else { Missing::Refuse };
-    let kek = KeyEncryptionKey::load(&config.keys.kek_file, missing, entropy.as_ref())?;
-    let keys = KeyRing::load(store.as_ref(), &kek, entropy.as_ref(), clock.now()).await?;
+    let kek = key_encryption_key(config, entropy.as_ref())?;
+    let desk = Desk {
+        store: store.as_ref(),
+        clock: clock.as_ref(),
+        entropy: entropy.as_ref(),
+        policy: policy.as_ref(),
+        actor: &Actor::Server,
+        address: None,
+    };
+    let data_key = signing_keys::data_key(desk, &kek).await?;
+    let devices = Tags::new(&data_key, "device cookies");
+    let keys = signing_keys::open(desk, data_key).await?;
     let feed = Feed::open(store.as_ref(), entropy.as_ref()).await?;
     let context = Context {
         feed,
         ephemeral: Ephemeral::new(&config.ephemeral, Arc::clone(&policy)),
-        devices: Tags::new(&kek, "device cookies"),
+        devices,
         passwords: Passwords::new(entropy.as_ref()),
         store,
         keys,
@@ -90,23 +111,31 @@ pub async fn context(config: &Config) -> Result<(Context, KeyEncryptionKey), Sta
         policy,
     };
     clients::seed_fixed(&context).await?;
-    Ok((context, kek))
+    Ok(context)
 }
 
 /// Serves until the process is told to stop.
 pub async fn serve(config: Config) -> Result<(), StartError> {
+    if let Err(error) = keys::guard_memory() {
+        tracing::warn!(%error, "core dumps could not be switched off; a dump would hold private keys");
+    }
     // Before the schema is touched: a newer program must not change it under a server that runs. Until the end.
     let _held = hold(&config.store, Role::Server).await?;
-    let (context, kek) = context(&config).await?;
+    let context = context(&config).await?;
     context.ephemeral.greet().await;
     let store = Arc::clone(&context.store);
     let table = table(&context.policy);
     let proxies = TrustedProxies::new(&config.server.trusted_proxies);
     let wardrobe = Wardrobe::new(&table, &context.policy.issuer, proxies.clone());
-    let site = Arc::new(Site::new(context, Tags::new(&kek, "forms"), proxies));
+    let forms = Tags::new(context.keys.data_key(), "forms");
+    let site = Arc::new(Site::new(context, forms, proxies));
 
     store.listen().await?;
-    let background = [tokio::spawn(keep_tidy(Arc::clone(&site))), tokio::spawn(follow(Arc::clone(&site)))];
+    let background = [
+        tokio::spawn(keep_tidy(Arc::clone(&site))),
+        tokio::spawn(keep_keys(Arc::clone(&site))),
+        tokio::spawn(follow(Arc::clone(&site))),
+    ];
     let factory = {
         let site = Arc::clone(&site);
         move || {
@@ -190,6 +219,16 @@ async fn keep_tidy(site: Arc<Site>) {
             tracing::warn!(%error, "could not forget what is over; trying again later");
         }
         tokio::time::sleep(housekeeping::EVERY).await;
+    }
+}
+
+async fn keep_keys(site: Arc<Site>) {
+    let pace = signing_keys::pace(&site.context.policy.keys);
+    loop {
+        tokio::time::sleep(pace).await;
+        if let Err(error) = signing_keys::tick(&site.context).await {
+            tracing::warn!(%error, "could not look after the signing keys; trying again later");
+        }
     }
 }
 

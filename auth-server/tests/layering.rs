@@ -8,13 +8,13 @@ use std::{
 /// From the roof down. A room may name the rooms listed with it, and itself; no arrow points up.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["app", "config", "domain", "flows", "password", "store", "telemetry"]),
+    ("cli", &["app", "config", "domain", "flows", "keys", "password", "store", "telemetry"]),
     ("app", &["config", "domain", "ephemeral", "flows", "http", "keys", "password", "store", "telemetry"]),
     ("http", &["domain", "ephemeral", "flows", "keys", "password", "store", "telemetry"]),
     ("flows", &["domain", "ephemeral", "keys", "password", "store"]),
     ("telemetry", &["config"]),
     ("config", &["domain", "ephemeral", "store"]),
-    ("keys", &["domain", "store"]),
+    ("keys", &["domain"]),
     ("ephemeral", &["domain"]),
     ("password", &["domain"]),
     ("store", &["domain"]),

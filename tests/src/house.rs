@@ -1,6 +1,7 @@
 //! The house: both servers on free ports and an empty store of their own.
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -328,5 +329,7 @@ fn start_auth_server(folder: &TempDir, environment: &[(String, String)]) -> Proc
 
 /// A key-encryption key, as an operator makes one.
 fn write_key_encryption_key(file: &std::path::Path) {
-    std::fs::write(file, fresh()).expect("the key can be written");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).mode(0o600).open(file).expect("the key can be made");
+    file.write_all(fresh().as_bytes()).expect("the key can be written");
 }

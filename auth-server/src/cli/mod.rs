@@ -2,6 +2,7 @@
 //! the reason on standard error; 2: not understood.
 
 mod clients;
+mod keys;
 mod output;
 mod resources;
 mod serve;
@@ -47,6 +48,9 @@ enum Command {
     /// Manage the resource servers (MCP servers) that accept tokens of this server.
     #[command(subcommand)]
     Resource(resources::Command),
+    /// Manage the keys that sign tokens, and the key that encrypts them in the database.
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 impl Order {
@@ -78,6 +82,7 @@ impl Order {
             Command::User(command) => users::run(command, &config).await,
             Command::Client(command) => clients::run(command, &config).await,
             Command::Resource(command) => resources::run(command, &config).await,
+            Command::Keys(command) => keys::run(command, &config).await,
         }
     }
 }
@@ -125,6 +130,10 @@ mod tests {
             "client create --name N --redirect-uri https://a.test/cb --confidential basic --client-id x --ceiling read",
             "client list",
             "client delete x",
+            "keys list --json",
+            "keys rotate",
+            "keys revoke -L4ooks_like_an_option",
+            "keys rekey --new-kek-file FILE",
         ] {
             assert!(understood(line), "{line}");
         }
@@ -143,6 +152,8 @@ mod tests {
             "client create --name N --public",
             "resource add --url http://localhost:9100/mcp --name N --mode scope",
             "resource add --url http://localhost:9100/mcp",
+            "keys revoke",
+            "keys rekey",
         ] {
             assert!(!understood(line), "{line}");
         }

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use doorward_shared::{client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, time::Seconds};
+use doorward_shared::{
+    client_id::ClientId, issuer::Issuer, jose::Algorithm, redirect_uri::RedirectUri, time::Seconds,
+};
 use url::Url;
 
 use super::{
@@ -13,9 +15,12 @@ use super::{
     sources::Source,
 };
 use crate::{
-    domain::policy::{
-        FixedClient, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy,
-        TokenPolicy,
+    domain::{
+        policy::{
+            FixedClient, JWKS_MAX_AGE, KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy,
+            ReplayError, SessionPolicy, TokenPolicy,
+        },
+        signing_key::fastest_rotation,
     },
     ephemeral,
     store::Location,
@@ -33,6 +38,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let store = store(reader);
     let ephemeral = ephemeral(reader);
     let token = token(reader, &mut warnings);
+    let signing_keys = signing_keys(reader, &token, &mut warnings);
     let refresh = refresh(reader, &token, &mut warnings);
     let session = session(reader);
     let registration = registration(reader);
@@ -46,8 +52,16 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let store = store?;
     let keys = keys(reader, &store);
     let effective = report::effective(reader);
-    let policy =
-        Policy { issuer: issuer?, token, refresh: refresh?, session, registration, limits, fixed_client };
+    let policy = Policy {
+        issuer: issuer?,
+        token,
+        keys: signing_keys?,
+        refresh: refresh?,
+        session,
+        registration,
+        limits,
+        fixed_client,
+    };
     Some(Config { policy, server, store, ephemeral: ephemeral?, keys, log: log?, effective, warnings })
 }
 
@@ -219,6 +233,35 @@ fn token(reader: &mut Reader, warnings: &mut Vec<String>) -> TokenPolicy {
         ));
     }
     token
+}
+
+fn signing_keys(reader: &mut Reader, token: &TokenPolicy, warnings: &mut Vec<String>) -> Option<KeyPolicy> {
+    let words = Algorithm::ALL.map(|algorithm| (algorithm.as_str(), algorithm));
+    let algorithm = reader.choice("token.signing_algorithm", &words);
+    let rotate_every = reader.some_time("keys.rotate_every");
+    let publish_lead = reader.some_time("keys.publish_lead");
+    at_most(reader, "keys.publish_lead", publish_lead, "keys.rotate_every", rotate_every);
+    // The copy that others may keep, and as long again for a reader that fetches every five minutes.
+    let known = Seconds::new(2 * JWKS_MAX_AGE.get());
+    if publish_lead < known {
+        warnings.push(format!(
+            "keys.publish_lead ({}): resource servers that fetch the keys less often do not know a new one when it begins to \
+             sign; write {} or more",
+            reader.source("keys.publish_lead"),
+            duration::words(known)
+        ));
+    }
+    let policy = KeyPolicy::new(algorithm?, rotate_every, publish_lead, token);
+    let fastest = fastest_rotation(&policy);
+    if rotate_every < fastest {
+        warnings.push(format!(
+            "keys.rotate_every ({}): so many retired keys stay published until their tokens are over that rotation will wait \
+             for them; write {} or more, or a shorter token.access_ttl",
+            reader.source("keys.rotate_every"),
+            duration::words(fastest)
+        ));
+    }
+    Some(policy)
 }
 
 fn refresh(reader: &mut Reader, token: &TokenPolicy, warnings: &mut Vec<String>) -> Option<RefreshPolicy> {

@@ -68,7 +68,7 @@ pub(super) const CALLBACK_PORT_ALIAS: (&str, &str) =
     ("IDE_OAUTH_CALLBACK_PORT", "fixed_client.redirect_uris");
 
 /// Every setting, section by section.
-pub(super) const SETTINGS: [Setting; 32] = [
+pub(super) const SETTINGS: [Setting; 35] = [
     Setting::new("server.issuer", Form::Text, "http://localhost:9000"),
     Setting::new("server.listen", Form::List, "127.0.0.1:9000,[::1]:9000"),
     Setting::new("server.allow_insecure_http", Form::Flag, "false"),
@@ -78,8 +78,11 @@ pub(super) const SETTINGS: [Setting; 32] = [
     Setting::new("ephemeral.url", Form::Text, "memory:"),
     Setting::derived("ephemeral.url_file"),
     Setting::derived("keys.kek_file"),
+    Setting::new("keys.rotate_every", Form::Duration, "30d"),
+    Setting::new("keys.publish_lead", Form::Duration, "4h"),
     Setting::new("token.code_ttl", Form::Duration, "60s"),
     Setting::new("token.access_ttl", Form::Duration, "15m"),
+    Setting::new("token.signing_algorithm", Form::Choice(&["RS256", "ES256", "EdDSA"]), "RS256"),
     Setting::new("refresh.idle", Form::Duration, "30d"),
     Setting::new("refresh.absolute", Form::Duration, "90d"),
     Setting::new(

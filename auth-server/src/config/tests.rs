@@ -1,6 +1,6 @@
 use std::{ffi::OsString, path::Path};
 
-use doorward_shared::time::Seconds;
+use doorward_shared::{jose::Algorithm, time::Seconds};
 
 use super::{
     settings::{Form, SETTINGS},
@@ -191,6 +191,26 @@ fn a_short_access_token_is_allowed_with_a_warning() {
     let config = read("[token]\naccess_ttl = \"5m\"", &[]).unwrap();
     assert_eq!(config.warnings.len(), 1);
     assert!(config.warnings[0].contains("write 6m or more"), "{:?}", config.warnings);
+}
+
+#[test]
+fn signing_keys_are_published_before_they_sign_and_live_longer_than_their_tokens() {
+    let keys = read("", &[]).unwrap().policy.keys;
+    assert_eq!(
+        (keys.algorithm, keys.rotate_every, keys.publish_lead),
+        (Algorithm::Rs256, Seconds::days(30), Seconds::hours(4))
+    );
+    assert_eq!(keys.verify_for, Seconds::minutes(70));
+    let long = read("[token]\naccess_ttl = \"1d\"\nsigning_algorithm = \"EdDSA\"", &[]).unwrap().policy.keys;
+    assert_eq!((long.algorithm, long.verify_for), (Algorithm::EdDsa, Seconds::minutes(24 * 60 + 10)));
+
+    assert!(refused("[token]\nsigning_algorithm = \"rs256\"", &[]).contains("did you mean RS256?"));
+    assert!(refused("[keys]\nrotate_every = \"1h\"", &[]).contains("longer than keys.rotate_every = 1h"));
+    let hasty = read("[keys]\nrotate_every = \"1m\"\npublish_lead = \"9m\"", &[]);
+    assert!(hasty.is_err());
+    let hasty = read("[keys]\nrotate_every = \"1m\"\npublish_lead = \"1m\"", &[]).unwrap();
+    assert!(hasty.warnings[0].contains("write 10m or more"), "{:?}", hasty.warnings);
+    assert!(hasty.warnings[1].contains("rotation will wait"), "{:?}", hasty.warnings);
 }
 
 #[test]

@@ -158,6 +158,8 @@ actions! {
     KeyRemoved = "key_removed";
     /// A signing key was declared bad.
     KeyRevoked = "key_revoked";
+    /// The data key, which seals what is secret in the database, was sealed with another key-encryption key.
+    Rekeyed = "rekeyed";
     /// An admin key was made.
     AdminKeyCreated = "admin_key_created";
     /// An admin key was revoked.
@@ -177,6 +179,10 @@ impl Event {
 
     /// Says what it was done to.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers give an identifier or its text, borrowed or not"
+    )]
     pub fn on(mut self, object: impl ToString) -> Self {
         self.object = Some(object.to_string());
         self

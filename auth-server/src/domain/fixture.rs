@@ -4,6 +4,7 @@ use doorward_shared::{
     client_id::ClientId,
     client_metadata::About,
     issuer::Issuer,
+    jose::Algorithm,
     permission::PermissionModel,
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
@@ -21,7 +22,9 @@ use super::{
     email::Email,
     grant::{EndReason, Ended, Grant, Method},
     ids::{GrantId, OrganizationId, UserId},
-    policy::{Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy},
+    policy::{
+        KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
+    },
     refresh::RefreshToken,
     resource::{PermissionMode, Resource},
     session::Session,
@@ -39,10 +42,13 @@ pub(super) fn hash<K: Kind>() -> SecretHash<K> {
     Secret::generate(&SystemEntropy).hash()
 }
 
+const TOKEN: TokenPolicy = TokenPolicy { code_ttl: Seconds::new(60), access_ttl: Seconds::minutes(15) };
+
 pub(super) fn policy() -> Policy {
     Policy {
         issuer: Issuer::parse("https://as.test").unwrap(),
-        token: TokenPolicy { code_ttl: Seconds::new(60), access_ttl: Seconds::minutes(15) },
+        token: TOKEN,
+        keys: KeyPolicy::new(Algorithm::Rs256, Seconds::days(30), Seconds::hours(4), &TOKEN),
         refresh: RefreshPolicy {
             idle: Seconds::days(30),
             absolute: Seconds::days(90),

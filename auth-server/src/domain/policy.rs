@@ -3,6 +3,7 @@
 use doorward_shared::{
     client_id::ClientId,
     issuer::Issuer,
+    jose::Algorithm,
     redirect_uri::RedirectUri,
     time::{Seconds, Timestamp},
 };
@@ -14,6 +15,8 @@ pub struct Policy {
     pub issuer: Issuer,
     /// Lifetimes and rules of tokens.
     pub token: TokenPolicy,
+    /// Rules of signing keys.
+    pub keys: KeyPolicy,
     /// Rules of refresh tokens.
     pub refresh: RefreshPolicy,
     /// Rules of browser sessions.
@@ -40,6 +43,37 @@ impl TokenPolicy {
     /// that are older than a shortening of `access_ttl`.
     pub fn forget_at(&self, now: Timestamp) -> Timestamp {
         now.plus(self.access_ttl.max(Seconds::hours(1))).plus(Seconds::minutes(5))
+    }
+}
+
+/// How long others may keep a copy of the key set.
+pub const JWKS_MAX_AGE: Seconds = Seconds::minutes(5);
+
+/// Rules of signing keys.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyPolicy {
+    /// The algorithm of new keys.
+    pub algorithm: Algorithm,
+    /// A key signs for so long.
+    pub rotate_every: Seconds,
+    /// A key is published for so long before it signs.
+    pub publish_lead: Seconds,
+    /// A key that signs no more stays published for so long.
+    pub verify_for: Seconds,
+}
+
+impl KeyPolicy {
+    /// Rules that keep a retired key until no token of it can be left, and nobody who still has an old copy of the key set can
+    /// meet one.
+    pub fn new(
+        algorithm: Algorithm,
+        rotate_every: Seconds,
+        publish_lead: Seconds,
+        token: &TokenPolicy,
+    ) -> Self {
+        let start = Timestamp::from_seconds(0);
+        let verify_for = token.forget_at(start).plus(JWKS_MAX_AGE).since(start);
+        Self { algorithm, rotate_every, publish_lead, verify_for }
     }
 }
 

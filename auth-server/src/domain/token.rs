@@ -2,6 +2,7 @@
 
 use doorward_shared::{
     jose::{
+        Algorithm,
         access_token::AccessTokenClaims,
         id_token::{IdTokenClaims, PersonClaims, at_hash},
     },
@@ -80,12 +81,12 @@ impl Subject<'_> {
         }
     }
 
-    /// The claims of an ID token, when `openid` was granted.
+    /// The claims of an ID token that will be signed with this algorithm, when `openid` was granted.
     pub fn id_token(
         &self,
         scope: &Scope,
         nonce: Option<&str>,
-        access_token: &str,
+        (access_token, algorithm): (&str, Algorithm),
         policy: &Policy,
         now: Timestamp,
     ) -> Option<IdTokenClaims> {
@@ -97,7 +98,7 @@ impl Subject<'_> {
             iat: now,
             auth_time: self.grant.auth_time,
             nonce: nonce.map(String::from),
-            at_hash: Some(at_hash(access_token)),
+            at_hash: Some(at_hash(access_token, algorithm)),
             sid: Some(self.grant.id.as_str().to_owned()),
             person: person_claims(self.user, scope),
         })
@@ -111,7 +112,7 @@ pub fn is_live(iat: Timestamp, subject: &Subject<'_>, now: Timestamp) -> bool {
     may_issue(grant, user, client, Some(resource), now).is_ok() && subject.issued_at(iat) == iat
 }
 
-/// An ID token is read at once or never.
+/// An ID token is read at once or never. Keys outlive it, since [`forget_at`](super::policy::TokenPolicy::forget_at) is later.
 const ID_TOKEN_TTL: Seconds = Seconds::minutes(15);
 
 /// What the scopes `profile` and `email` tell about a person. Nobody proved yet that a local address belongs to its

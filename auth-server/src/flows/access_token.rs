@@ -75,7 +75,7 @@ async fn granted(ctx: &Context, claims: &AccessTokenClaims) -> Result<Option<(Gr
 /// Reads an access token that this server signed.
 fn own(ctx: &Context, token: &str, now: Timestamp) -> Option<AccessTokenClaims> {
     let unverified = Unverified::parse(token).ok()?;
-    let key = ctx.keys.verifying().get(unverified.kid()?)?.clone();
+    let key = ctx.keys.current().verifying().get(unverified.kid()?)?.clone();
     let payload = unverified.verify(&key, access_token::TYPES).ok()?;
     access_token::check(&payload, &Expected::of_issuer(&ctx.policy.issuer, now)).ok()
 }

@@ -17,7 +17,7 @@ use doorward_shared::{
 use tokio::sync::{Mutex, watch};
 
 use super::{
-    Context, Peer, random_hex, resource_servers, signing,
+    Context, Peer, random_hex, resource_servers, signing, signing_keys,
     token::authenticate::{self, Refused},
 };
 use crate::store::{Heads, Result, Store};
@@ -77,7 +77,7 @@ impl std::fmt::Debug for Feed {
 
 /// Follows the counters of the store until the process ends.
 pub async fn follow(ctx: &Context) {
-    let mut away = false;
+    let (mut away, mut strange) = (false, false);
     loop {
         match ctx.store.heads().await {
             Ok(heads) => {
@@ -86,6 +86,13 @@ pub async fn follow(ctx: &Context) {
                 }
                 away = false;
                 ctx.feed.heads.send_if_modified(|known| std::mem::replace(known, heads) != heads);
+                let followed = signing_keys::follow(ctx, heads.signing_keys).await;
+                if let Err(error) = &followed
+                    && !strange
+                {
+                    tracing::error!(%error, "the signing keys of the database cannot be used; in a minute nothing is signed any more");
+                }
+                strange = followed.is_err();
             }
             Err(error) => {
                 if !away {

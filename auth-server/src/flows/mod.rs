@@ -12,6 +12,7 @@ pub mod register;
 mod resource_servers;
 pub mod revoke;
 pub mod setup;
+pub mod signing_keys;
 pub mod token;
 pub mod userinfo;
 
@@ -19,7 +20,6 @@ use std::sync::Arc;
 
 use doorward_shared::{
     error::{ErrorCode, OAuthError},
-    jose::jws::SigningError,
     secret::Entropy,
     time::{Clock, Timestamp},
 };
@@ -31,7 +31,7 @@ use crate::{
         policy::Policy,
     },
     ephemeral::Ephemeral,
-    keys::{KeyRing, Tags},
+    keys::{KeyRing, SignError, Tags},
     password::Passwords,
     store::{Store, StoreError},
 };
@@ -62,6 +62,18 @@ impl Context {
     /// The time now. A flow asks once.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What an administrator's deeds work with.
+    pub fn desk<'a>(&'a self, actor: &'a Actor, address: Option<&'a str>) -> admin::Desk<'a> {
+        admin::Desk {
+            store: self.store.as_ref(),
+            clock: self.clock.as_ref(),
+            entropy: self.entropy.as_ref(),
+            policy: &self.policy,
+            actor,
+            address,
+        }
     }
 
     /// A line for the audit trail.
@@ -121,9 +133,16 @@ impl From<StoreError> for OAuthError {
 }
 
 /// A signature that could not be made is the server's fault.
-fn signing(error: SigningError) -> OAuthError {
-    OAuthError::new(ErrorCode::ServerError, "the server could not sign; its log has the reason")
-        .because(error)
+fn signing(error: SignError) -> OAuthError {
+    let (code, text) = match error {
+        SignError::Unconfirmed => {
+            (ErrorCode::TemporarilyUnavailable, "the server cannot reach its database; try again soon")
+        }
+        SignError::Signing(_) => {
+            (ErrorCode::ServerError, "the server could not sign; its log has the reason")
+        }
+    };
+    OAuthError::new(code, text).because(error)
 }
 
 /// 128 random bits as 32 hexadecimal digits.

@@ -45,10 +45,9 @@ pub struct Site {
 pub type Data = web::Data<Site>;
 
 impl Site {
-    /// Prepares everything that does not change while the server runs.
+    /// Puts everything in one place.
     pub fn new(context: Context, forms: Tags, proxies: network::TrustedProxies) -> Self {
-        let documents = oauth::well_known::Documents::new(&context.policy, &context.keys);
-        Self { context, forms, documents, proxies }
+        Self { context, forms, documents: oauth::well_known::Documents::default(), proxies }
     }
 }
 

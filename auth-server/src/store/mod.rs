@@ -32,7 +32,7 @@ use crate::domain::{
     restore::Restoration,
     revocation::{Narrowing, Revocation, Sweep},
     session::Session,
-    signing_key::StoredSigningKey,
+    signing_key::{Change, KeySet},
     user::User,
 };
 
@@ -286,13 +286,23 @@ pub struct EventFilter {
     pub to: Option<Timestamp>,
 }
 
-/// Signing keys.
+/// The name under which [`Store::settle`] keeps the sealed data key.
+pub const DATA_KEY: &str = "data_key";
+
+/// Signing keys, and the data key that seals them.
 #[async_trait]
 pub trait SigningKeys: Send + Sync {
-    /// All keys, oldest first.
-    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>>;
-    /// Stores the very first key. `Lost`: another process was faster; read again.
-    async fn insert_first_signing_key(&self, key: &StoredSigningKey) -> Result<Applied>;
+    /// All keys, oldest first. They are at least as new as the count of changes that comes with them.
+    async fn signing_keys(&self) -> Result<KeySet>;
+    /// How often the keys have changed.
+    async fn signing_keys_head(&self) -> Result<i64>;
+    /// Carries out a change of the keys; the feed tells the resource servers of a key that is declared bad. `Lost`: the keys
+    /// changed since it was decided.
+    async fn change_signing_keys(&self, change: &Change, events: &[Event]) -> Result<Applied>;
+    /// The sealed data key. The first one is put there by [`Store::settle`] under [`DATA_KEY`].
+    async fn data_key(&self) -> Result<Option<String>>;
+    /// Puts the data key in place, sealed anew. `Lost`: it was sealed anew by somebody else meanwhile.
+    async fn reseal_data_key(&self, before: &str, after: &str, event: &Event) -> Result<Applied>;
 }
 
 /// Backups.

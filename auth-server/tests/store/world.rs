@@ -14,7 +14,8 @@ use doorward::{
         grant::Use,
         ids::{GrantId, OrganizationId, UserId},
         policy::{
-            Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
+            KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy,
+            TokenPolicy,
         },
         refresh::{self, RefreshToken, Rotation},
         resource::{PermissionMode, Resource},
@@ -28,6 +29,7 @@ use doorward_shared::{
     client_id::ClientId,
     client_metadata::About,
     issuer::Issuer,
+    jose::Algorithm,
     permission::PermissionModel,
     redirect_uri::RedirectUri,
     resource::ResourceUri,
@@ -61,10 +63,13 @@ pub(crate) struct World {
     pub(crate) session: Session,
 }
 
+const TOKEN: TokenPolicy = TokenPolicy { code_ttl: Seconds::minutes(1), access_ttl: Seconds::minutes(15) };
+
 pub(crate) fn policy() -> Policy {
     Policy {
         issuer: Issuer::parse("https://as.test").unwrap(),
-        token: TokenPolicy { code_ttl: Seconds::minutes(1), access_ttl: Seconds::minutes(15) },
+        token: TOKEN,
+        keys: KeyPolicy::new(Algorithm::Es256, Seconds::days(30), Seconds::hours(4), &TOKEN),
         refresh: RefreshPolicy {
             idle: Seconds::days(30),
             absolute: Seconds::days(90),

@@ -2,8 +2,9 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
+use super::Algorithm;
 use crate::{client_id::ClientId, issuer::Issuer, time::Timestamp};
 
 /// The header's `typ`. Another one than that of access tokens: neither can be taken for the other (RFC 8725 §3.11).
@@ -53,11 +54,15 @@ pub struct PersonClaims {
     pub email_verified: Option<bool>,
 }
 
-/// The left half of SHA-256 of the access token's ASCII text, as base64url (OIDC Core §3.1.3.6), for RS256 and
-/// ES256. `EdDSA` with Ed25519 uses SHA-512 inside, yet no profile fixes a hash for `at_hash`; leave the claim out there.
-pub fn at_hash(access_token: &str) -> String {
-    let digest: [u8; 32] = Sha256::digest(access_token.as_bytes()).into();
-    URL_SAFE_NO_PAD.encode(&digest[..16])
+/// The left half of a hash of the access token's ASCII text, as base64url (OIDC Core §3.1.3.6), for an ID token that is signed
+/// with this algorithm: SHA-256 for RS256 and ES256. No profile fixes the hash for `EdDSA`; the `OpenID` Connect working group and
+/// the libraries that check the claim agree on what Ed25519 itself uses, SHA-512.
+pub fn at_hash(access_token: &str, algorithm: Algorithm) -> String {
+    let text = access_token.as_bytes();
+    match algorithm {
+        Algorithm::Rs256 | Algorithm::Es256 => URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..16]),
+        Algorithm::EdDsa => URL_SAFE_NO_PAD.encode(&Sha512::digest(text)[..32]),
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +71,16 @@ mod tests {
 
     #[test]
     fn the_example_of_oidc_core_appendix_a_3_holds() {
-        assert_eq!(at_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"), "77QmUPtjPfzWtF2AnpK9RQ");
+        let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+        for algorithm in [Algorithm::Rs256, Algorithm::Es256] {
+            assert_eq!(at_hash(token, algorithm), "77QmUPtjPfzWtF2AnpK9RQ");
+        }
+    }
+
+    #[test]
+    fn an_ed25519_token_is_hashed_as_ed25519_hashes() {
+        // Computed with hashlib: the first 32 of the 64 bytes of SHA-512.
+        assert_eq!(at_hash("abc", Algorithm::EdDsa), "3a81oZNherrMQXNJriBBMRLm-k6JqX6iCp7u5ktV05o");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use serde::Serialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
     Algorithm,
@@ -59,7 +60,8 @@ pub enum SigningError {
 
 impl SigningKey {
     /// Makes a new private key for `algorithm` (RSA: 2048 bits) and returns it as PKCS #8 DER, ready to be encrypted.
-    pub fn generate(algorithm: Algorithm) -> Result<Vec<u8>, SigningError> {
+    /// The bytes are overwritten when they are dropped.
+    pub fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, SigningError> {
         let der = match algorithm {
             Algorithm::Rs256 => {
                 let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SigningError::Generate)?;
@@ -76,7 +78,7 @@ impl SigningKey {
                 .as_ref()
                 .to_vec(),
         };
-        Ok(der)
+        Ok(Zeroizing::new(der))
     }
 
     /// Parses a PKCS #8 private key; its kind decides the algorithm.

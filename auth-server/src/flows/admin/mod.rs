@@ -38,7 +38,7 @@ pub struct Desk<'a> {
 
 impl Desk<'_> {
     /// A line for the audit trail.
-    fn event(self, action: Action, object: impl ToString, now: Timestamp) -> Event {
+    pub(super) fn event(self, action: Action, object: impl ToString, now: Timestamp) -> Event {
         Event::new(action, self.actor.clone(), now, self.entropy).on(object).from(self.address)
     }
 }

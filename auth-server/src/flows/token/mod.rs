@@ -71,10 +71,12 @@ fn sign(
     use doorward_shared::jose::{access_token, id_token};
     let scope = subject.scope(narrowed_to);
     let claims = subject.access_token(&scope, random_hex(ctx.entropy.as_ref()), &ctx.policy, now);
-    let access_token = ctx.keys.sign(access_token::TYPE, &claims).map_err(signing)?;
+    // One key for both tokens, whatever happens to the ring meanwhile.
+    let signer = ctx.keys.signer().map_err(signing)?;
+    let access_token = signer.sign(access_token::TYPE, &claims).map_err(signing)?;
     let id_token = subject
-        .id_token(&scope, nonce, &access_token, &ctx.policy, now)
-        .map(|claims| ctx.keys.sign(id_token::TYPE, &claims).map_err(signing))
+        .id_token(&scope, nonce, (&access_token, signer.algorithm()), &ctx.policy, now)
+        .map(|claims| signer.sign(id_token::TYPE, &claims).map_err(signing))
         .transpose()?;
     Ok(Signed { access_token, expires_in: claims.exp.since(now).get(), scope, id_token })
 }

@@ -1,4 +1,6 @@
-//! Discovery (RFC 8414, OpenID Connect Discovery) and keys (RFC 7517): built once, served as bytes.
+//! Discovery (RFC 8414, OpenID Connect Discovery) and keys (RFC 7517): built when the keys change, served as bytes.
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Bytes};
 use doorward_shared::{
@@ -13,15 +15,20 @@ use sha2::{Digest, Sha256};
 use crate::{
     domain::policy::Policy,
     http::{
-        Data,
+        Data, Site,
         endpoints::{Name, url},
     },
-    keys::KeyRing,
+    keys::Ring,
 };
 
 /// The documents of this issuer.
-#[derive(Clone, Debug)]
-pub struct Documents {
+#[derive(Debug, Default)]
+pub struct Documents(RwLock<Option<Arc<Built>>>);
+
+/// The documents as one ring wants them.
+#[derive(Debug)]
+struct Built {
+    ring: Arc<Ring>,
     metadata: Document,
     jwks: Document,
 }
@@ -55,24 +62,36 @@ impl Document {
 }
 
 impl Documents {
-    /// Builds the documents.
-    pub fn new(policy: &Policy, keys: &KeyRing) -> Self {
-        Self { metadata: Document::new(&describe(policy, keys)), jwks: Document::new(keys.public()) }
+    /// The documents of this ring; built anew when they are of another one.
+    fn of(&self, policy: &Policy, ring: Arc<Ring>) -> Arc<Built> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(built) = held.filter(|built| Arc::ptr_eq(&built.ring, &ring)) {
+            return built;
+        }
+        let metadata = Document::new(&describe(policy, &ring));
+        let jwks = Document::new(ring.public());
+        let built = Arc::new(Built { ring, metadata, jwks });
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&built));
+        built
     }
+}
+
+fn documents(site: &Site) -> Arc<Built> {
+    site.documents.of(&site.context.policy, site.context.keys.current())
 }
 
 /// The metadata document.
 pub(in crate::http) async fn metadata(site: Data, request: HttpRequest) -> HttpResponse {
-    site.documents.metadata.answer(&request)
+    documents(&site).metadata.answer(&request)
 }
 
 /// The key set.
 pub(in crate::http) async fn jwks(site: Data, request: HttpRequest) -> HttpResponse {
-    site.documents.jwks.answer(&request)
+    documents(&site).jwks.answer(&request)
 }
 
 /// Says what this server does, and nothing that it does not.
-fn describe(policy: &Policy, keys: &KeyRing) -> AuthorizationServerMetadata {
+fn describe(policy: &Policy, ring: &Ring) -> AuthorizationServerMetadata {
     let texts = |texts: &[&str]| texts.iter().copied().map(String::from).collect::<Vec<_>>();
     let methods = texts(&AuthMethod::ALL.map(AuthMethod::as_str));
     AuthorizationServerMetadata {
@@ -90,7 +109,11 @@ fn describe(policy: &Policy, keys: &KeyRing) -> AuthorizationServerMetadata {
         response_modes_supported: texts(&["query"]),
         grant_types_supported: texts(&GrantType::ALL.map(GrantType::as_str)),
         subject_types_supported: texts(&["public"]),
-        id_token_signing_alg_values_supported: texts(&[keys.algorithm().as_str()]),
+        id_token_signing_alg_values_supported: ring
+            .algorithms()
+            .iter()
+            .map(|a| a.as_str().to_owned())
+            .collect(),
         token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: Vec::new(),
         revocation_endpoint_auth_methods_supported: methods,

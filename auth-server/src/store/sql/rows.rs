@@ -4,6 +4,7 @@
 use doorward_shared::{
     client_id::ClientId,
     client_metadata::About,
+    jose::Algorithm,
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
     resource::ResourceUri,
@@ -27,7 +28,7 @@ use crate::{
         refresh::RefreshToken,
         resource::{PermissionMode, Resource},
         session::Session,
-        signing_key::StoredSigningKey,
+        signing_key::{State, StoredSigningKey},
         user::{PasswordHash, User},
     },
     store::{Result, StoreError},
@@ -106,8 +107,11 @@ macro_rules! refresh_token_columns {
 
 macro_rules! signing_key_columns {
     () => {
-        r#"signing_keys.kid as "signing_keys.kid", signing_keys.algorithm as "signing_keys.algorithm",
-        signing_keys.public_jwk as "signing_keys.public_jwk", signing_keys.sealed as "signing_keys.sealed", signing_keys.created_at as "signing_keys.created_at""#
+        r#"signing_keys.kid as "signing_keys.kid", signing_keys.position as "signing_keys.position",
+        signing_keys.algorithm as "signing_keys.algorithm", signing_keys.state as "signing_keys.state",
+        signing_keys.public_jwk as "signing_keys.public_jwk", signing_keys.sealed as "signing_keys.sealed",
+        signing_keys.created_at as "signing_keys.created_at", signing_keys.activated_at as "signing_keys.activated_at",
+        signing_keys.retired_at as "signing_keys.retired_at", signing_keys.removed_at as "signing_keys.removed_at""#
     };
 }
 
@@ -264,10 +268,15 @@ pub(super) fn refresh_token(row: &Row) -> Result<RefreshToken> {
 pub(super) fn signing_key(row: &Row) -> Result<StoredSigningKey> {
     Ok(StoredSigningKey {
         kid: cell(row, "signing_keys.kid")?,
-        algorithm: cell(row, "signing_keys.algorithm")?,
+        position: cell(row, "signing_keys.position")?,
+        algorithm: read(row, "signing_keys.algorithm", Algorithm::parse)?,
+        state: read(row, "signing_keys.state", State::parse)?,
         public_jwk: cell(row, "signing_keys.public_jwk")?,
         sealed: cell(row, "signing_keys.sealed")?,
         created_at: time(row, "signing_keys.created_at")?,
+        activated_at: maybe_time(row, "signing_keys.activated_at")?,
+        retired_at: maybe_time(row, "signing_keys.retired_at")?,
+        removed_at: maybe_time(row, "signing_keys.removed_at")?,
     })
 }
 
