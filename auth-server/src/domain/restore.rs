@@ -133,6 +133,7 @@ impl Since {
             | Action::KeyRetired
             | Action::KeyRemoved
             | Action::KeyRevoked
+            | Action::Rekeyed
             | Action::Restored
             | Action::LimitReached => {}
         }
