@@ -26,6 +26,7 @@ use crate::{
         feed::{self, Feed},
         housekeeping, setup,
         signing_keys::{self, SigningKeyError},
+        trail::{self, AuditKey, NoAuditKey},
     },
     http::{
         Site, configure,
@@ -53,6 +54,9 @@ pub enum StartError {
     /// Signing keys.
     #[error(transparent)]
     SigningKeys(#[from] SigningKeyError),
+    /// The key of the audit trail.
+    #[error(transparent)]
+    AuditKey(#[from] NoAuditKey),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}; stop what listens there, or set DOORWARD__SERVER__LISTEN")]
     Listen {
@@ -97,9 +101,11 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
     };
     let data_key = signing_keys::data_key(desk, &kek).await?;
     let devices = Tags::new(&data_key, "device cookies");
+    let audit_key = AuditKey::open(store.as_ref(), &data_key, entropy.as_ref()).await?;
     let keys = signing_keys::open(desk, data_key).await?;
     let feed = Feed::open(store.as_ref(), entropy.as_ref()).await?;
     let context = Context {
+        audit_key,
         feed,
         ephemeral: Ephemeral::new(&config.ephemeral, Arc::clone(&policy)),
         devices,
@@ -135,6 +141,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         tokio::spawn(keep_tidy(Arc::clone(&site))),
         tokio::spawn(keep_keys(Arc::clone(&site))),
         tokio::spawn(follow(Arc::clone(&site))),
+        tokio::spawn(keep_trail(Arc::clone(&site))),
     ];
     let factory = {
         let site = Arc::clone(&site);
@@ -187,6 +194,23 @@ fn is_missing(address: SocketAddr, error: &io::Error) -> bool {
 
 async fn follow(site: Arc<Site>) {
     feed::follow(&site.context).await;
+}
+
+async fn keep_trail(site: Arc<Site>) {
+    let ctx = &site.context;
+    let mut away = false;
+    loop {
+        tokio::time::sleep(trail::EVERY).await;
+        match trail::tick(ctx.store.as_ref(), &ctx.audit_key, &ctx.policy.issuer, ctx.now()).await {
+            Ok(()) => away = false,
+            // Once per outage: what waits is chained when the database is back.
+            Err(error) if !away => {
+                tracing::warn!(%error, "the audit trail could not be chained; trying again");
+                away = true;
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Returns when somebody asks the process to stop, and answers whoever waits for news: everybody else finishes what is under

@@ -2,6 +2,7 @@
 //! of random bits where a new identifier is made.
 
 pub mod audit;
+pub mod audit_chain;
 pub mod authorize;
 pub mod client;
 pub mod client_auth;

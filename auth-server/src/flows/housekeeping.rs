@@ -17,6 +17,7 @@ pub async fn tidy(ctx: &Context) -> Result<(), StoreError> {
     let now = ctx.now();
     let clients = ctx.store.forget_unused_clients(now.minus(ctx.policy.registration.unused_ttl)).await?;
     let grants = ctx.store.forget_ended(now.minus(KEEP_ENDED), &ctx.policy.session).await?;
-    tracing::debug!(clients, grants, "forgot what is over");
+    let revocations = ctx.store.forget_revocations(now).await?;
+    tracing::debug!(clients, grants, revocations, "forgot what is over");
     Ok(())
 }

@@ -14,6 +14,7 @@ pub mod revoke;
 pub mod setup;
 pub mod signing_keys;
 pub mod token;
+pub mod trail;
 pub mod userinfo;
 
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Context {
     pub ephemeral: Ephemeral,
     /// What this replica knows of the revocation feed.
     pub feed: feed::Feed,
+    /// The key that signs checkpoints of the audit trail.
+    pub audit_key: trail::AuditKey,
     /// Signing keys.
     pub keys: KeyRing,
     /// Tags that prove that a browser signed in to an account before.

@@ -3,11 +3,14 @@
 use doorward::{
     domain::{
         audit::{Action, Actor, Checkpoint, Event, FIRST_LINK, Link},
+        audit_chain::Broken,
         ids::AdminKeyId,
     },
-    store::{Applied, EventFilter},
+    flows::trail::{self, AuditKey, NotWhole},
+    keys::DataKey,
+    store::{Applied, EventFilter, Store},
 };
-use doorward_shared::secret::SystemEntropy;
+use doorward_shared::{issuer::Issuer, secret::SystemEntropy};
 
 use crate::{
     backend::{Backend, at, race},
@@ -21,6 +24,8 @@ on_each_backend! {
     many_who_chain_at_once_make_one_chain,
     events_are_listed_by_what_is_asked_newest_first,
     a_checkpoint_is_kept_once,
+    every_change_to_the_trail_is_found_and_its_place_named,
+    a_trail_that_is_cut_or_written_anew_does_not_meet_what_was_signed,
 }
 
 async fn an_event_comes_back_as_it_was_written(backend: &Backend) {
@@ -135,4 +140,88 @@ async fn a_checkpoint_is_kept_once(backend: &Backend) {
     assert_eq!(store.put_checkpoint(&made(1, "one")).await.unwrap(), Applied::Done);
     assert_eq!(store.last_checkpoint().await.unwrap(), Some(made(2, "two")));
     assert_eq!(store.checkpoints().await.unwrap(), [made(1, "one"), made(2, "two")]);
+}
+
+fn issuer() -> Issuer {
+    Issuer::parse("https://as.test").unwrap()
+}
+
+/// A trail of five events with a signed checkpoint at its end, and the key that signed it.
+async fn signed_trail(store: &dyn Store) -> AuditKey {
+    let key = AuditKey::open(store, &DataKey::generate(&SystemEntropy), &SystemEntropy).await.unwrap();
+    for _ in 0..5 {
+        store.note(&event()).await.unwrap();
+    }
+    trail::tick(store, &key, &issuer(), at(10)).await.unwrap();
+    assert_eq!(store.checkpoints().await.unwrap().len(), 1);
+    let whole = trail::verify(store, &key, &issuer(), &[]).await.unwrap();
+    assert_eq!((whole.events, whole.checkpoints), (5, 1));
+    key
+}
+
+async fn broken(store: &dyn Store, key: &AuditKey, kept: &[String]) -> NotWhole {
+    trail::verify(store, key, &issuer(), kept).await.unwrap_err()
+}
+
+async fn every_change_to_the_trail_is_found_and_its_place_named(backend: &Backend) {
+    let store = backend.store().await;
+    let key = signed_trail(store.as_ref()).await;
+    let third = store.chained_after(2, 1).await.unwrap().remove(0);
+    let id = third.event.id.to_string();
+    let altered = |found: NotWhole| matches!(found, NotWhole::Broken(Broken::Altered(3, who)) if who == id);
+    let missing =
+        |found: NotWhole, place| matches!(found, NotWhole::Broken(Broken::Missing(at)) if at == place);
+    for (change, back) in [
+        ("object = 'somebody else'", "object = null"),
+        ("action = 'signed_out'", "action = 'signed_in'"),
+        ("at = at + 1", "at = at - 1"),
+        ("detail = '{\"x\":1}'", "detail = '{}'"),
+    ] {
+        backend.change(&format!("update audit_events set {change} where sequence = 3")).await;
+        assert!(altered(broken(store.as_ref(), &key, &[]).await), "{change}");
+        backend.change(&format!("update audit_events set {back} where sequence = 3")).await;
+    }
+    trail::verify(store.as_ref(), &key, &issuer(), &[]).await.unwrap();
+    // Two rows change places.
+    backend.change("update audit_events set sequence = 99 where sequence = 2").await;
+    backend.change("update audit_events set sequence = 2 where sequence = 3").await;
+    backend.change("update audit_events set sequence = 3 where sequence = 99").await;
+    assert!(matches!(broken(store.as_ref(), &key, &[]).await, NotWhole::Broken(Broken::Altered(2, _))));
+    backend.change("delete from audit_events where sequence = 2").await;
+    assert!(missing(broken(store.as_ref(), &key, &[]).await, 2));
+}
+
+async fn a_trail_that_is_cut_or_written_anew_does_not_meet_what_was_signed(backend: &Backend) {
+    let store = backend.store().await;
+    let key = signed_trail(store.as_ref()).await;
+    let kept = vec![store.checkpoints().await.unwrap().remove(0).signed];
+    // The end is cut off; the counter still knows.
+    backend.change("delete from audit_events where sequence > 3").await;
+    let cut = broken(store.as_ref(), &key, &[]).await;
+    assert!(matches!(cut, NotWhole::Broken(Broken::Cut { found: 3, known: 5 })), "{cut}");
+    // The counter is set back too; the stored checkpoint still knows.
+    backend.change("update heads set sequence = 3 where name = 'audit'").await;
+    let cut = broken(store.as_ref(), &key, &[]).await;
+    assert!(matches!(cut, NotWhole::Broken(Broken::Cut { found: 3, known: 5 })), "{cut}");
+    // The checkpoint is deleted too; only a copy that was kept elsewhere knows.
+    backend.change("delete from audit_checkpoints").await;
+    trail::verify(store.as_ref(), &key, &issuer(), &[]).await.unwrap();
+    let cut = broken(store.as_ref(), &key, &kept).await;
+    assert!(matches!(cut, NotWhole::Broken(Broken::Cut { found: 3, known: 5 })), "{cut}");
+    // Somebody writes the rest anew, and a checkpoint with a key of his own.
+    for _ in 0..2 {
+        store.note(&event()).await.unwrap();
+    }
+    trail::chain_all(store.as_ref()).await.unwrap();
+    let anew = broken(store.as_ref(), &key, &kept).await;
+    assert!(matches!(anew, NotWhole::Broken(Broken::Rewritten(5))), "{anew}");
+    let own = backend.store().await;
+    backend.change("delete from facts where name = 'audit_key'").await;
+    let forger =
+        AuditKey::open(own.as_ref(), &DataKey::generate(&SystemEntropy), &SystemEntropy).await.unwrap();
+    trail::tick(own.as_ref(), &forger, &issuer(), at(20)).await.unwrap();
+    let forged = broken(store.as_ref(), &key, &[]).await;
+    assert!(matches!(forged, NotWhole::Broken(Broken::Forged(5))), "{forged}");
+    let nonsense = broken(store.as_ref(), &key, &["a.b.c".to_owned()]).await;
+    assert!(matches!(nonsense, NotWhole::Given(1)), "{nonsense}");
 }
