@@ -126,8 +126,9 @@ impl Feed {
     pub(crate) async fn follow_forever(mut self) {
         let (keys, revocations) = (Arc::clone(&self.keys), Arc::clone(&self.revocations));
         let patience = async move {
+            let mut fetches = keys.fetches();
             while keys.endpoints().is_none() {
-                keys.next_fetch().await;
+                fetches.next().await;
             }
             sleep(PATIENCE).await;
             revocations.wait_no_more();
@@ -186,7 +187,7 @@ impl Feed {
 
     /// Where to ask, as soon as the metadata says so. `None`: at a place that is not safe.
     async fn address(&self) -> Option<Url> {
-        let mut told = false;
+        let (mut fetches, mut told) = (self.keys.fetches(), false);
         loop {
             match self.keys.endpoints().map(|endpoints| endpoints.revocation_feed) {
                 Some(Some(address)) => return self.reach.to(&address),
@@ -197,7 +198,7 @@ impl Feed {
                 }
                 Some(None) | None => {}
             }
-            self.keys.next_fetch().await;
+            fetches.next().await;
         }
     }
 

@@ -84,6 +84,20 @@ pub(crate) struct Keys {
     searches: [Mutex<Option<Instant>>; 2],
 }
 
+/// Beginnings and ends of fetches. What happens between [`Keys::fetches`] and [`Fetches::next`] is not missed, so whoever looks
+/// for something in between does not wait for it in vain.
+pub(crate) struct Fetches(watch::Receiver<Progress>);
+
+impl Fetches {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Without keys there are no fetches any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Who looks for a key that is not held. Each has a cool-down of its own, so that tokens of strangers cannot keep the pages
 /// of the feed unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,18 +151,20 @@ impl Keys {
 
     /// The same, after the first fetch if that is running, at most [`PATIENCE`].
     pub(crate) async fn endpoints_soon(&self) -> Option<Endpoints> {
-        if self.held().is_none() && self.progress.borrow().running {
-            let _ = tokio::time::timeout(PATIENCE, self.next_fetch()).await;
-        }
+        let mut fetches = self.fetches();
+        let known = async {
+            // Nobody waits for a pause between two fetches.
+            while self.endpoints().is_none() && fetches.0.borrow().running {
+                fetches.next().await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, known).await;
         self.endpoints()
     }
 
-    /// Waits for the end of the fetch that is running, or of the next one.
-    pub(crate) async fn next_fetch(&self) {
-        let mut progress = self.progress.subscribe();
-        let before = progress.borrow_and_update().done;
-        // The sender is in `self`.
-        let _ = progress.wait_for(|progress| progress.done > before).await;
+    /// Tells of fetches from now on.
+    pub(crate) fn fetches(&self) -> Fetches {
+        Fetches(self.progress.subscribe())
     }
 
     /// Fetches as soon as possible.

@@ -93,6 +93,23 @@ async fn a_restart_while_the_issuer_is_away_revives_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_heard_before_the_server_went_away_in_mid_sentence_is_kept() {
+    let folder = Folder::new("mid-sentence");
+    let copy = folder.file("revocations.json");
+    let mut issuer = ScriptedIssuer::up(jwks(&[&FIRST])).await;
+    issuer.feed.change(|log| log.page_size = 1);
+    for i in 0..5000 {
+        issuer.feed.revoke(Claim::Sid, &format!("grant-{i}"), None);
+    }
+    let with_file = |settings| Settings { revocations_file: Some(copy.clone()), ..settings };
+    let web = start(Front::Tower, &issuer, with_file).await;
+    eventually("something is known", || web.server.metrics().revocations > 0).await;
+    issuer.stop().await;
+    assert!(web.server.metrics().revocations < 5000);
+    eventually("it is written down", || holds(&copy, "grant-0")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_foreign_or_damaged_is_not_used_and_the_feed_is_read_from_the_beginning() {
     let folder = Folder::new("damaged-revocations");
     let issuer = ScriptedIssuer::up(jwks(&[&FIRST])).await;
