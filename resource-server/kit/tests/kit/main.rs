@@ -6,6 +6,7 @@
 mod admission;
 mod authority;
 mod away;
+mod bad_pages;
 mod documents;
 mod feed;
 mod forged;
