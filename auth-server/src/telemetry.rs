@@ -111,7 +111,13 @@ impl RequestEvent {
                 )
             };
         }
-        if status >= 500 { write_event!(warn) } else { write_event!(info) }
+        // Whoever watches over the server asks every few seconds; that all is well is no news.
+        let routine = status == 200 && matches!(self.route.as_deref(), Some("Healthz" | "Readyz"));
+        match status {
+            500.. => write_event!(warn),
+            _ if routine => write_event!(debug),
+            _ => write_event!(info),
+        }
     }
 }
 
@@ -156,7 +162,8 @@ mod tests {
     fn written(status: u16, describe: impl FnOnce(&mut RequestEvent)) -> Value {
         let lines = Lines::default();
         let subscriber =
-            tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
+            tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::DEBUG);
+        let subscriber = subscriber.with_writer(lines.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             let mut event = RequestEvent::start("POST");
             describe(&mut event);
@@ -191,6 +198,13 @@ mod tests {
         assert_eq!(event["level"], "WARN");
         assert!(event.get("client_id").is_none());
         assert!(event.get("reason").is_none());
+    }
+
+    #[test]
+    fn that_all_is_well_is_no_news_and_that_it_is_not_is_a_warning() {
+        for (status, level) in [(200, "DEBUG"), (503, "WARN")] {
+            assert_eq!(written(status, |event| event.route("Readyz"))["level"], level);
+        }
     }
 
     #[test]

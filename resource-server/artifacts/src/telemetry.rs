@@ -115,8 +115,12 @@ pub async fn record(State(entropy): State<Arc<dyn Entropy>>, mut request: Reques
             )
         };
     }
+    // Whoever watches over the server asks every few seconds; that all is well is no news.
+    let routine = status == 200 && matches!(&*route, "/healthz" | "/readyz");
     if fields.cause.is_some() || status >= 500 {
         write_event!(error);
+    } else if routine {
+        write_event!(debug);
     } else {
         write_event!(info);
     }
