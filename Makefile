@@ -1,10 +1,11 @@
 # make run     build and start doorward and doorward-artifacts on this machine, data under ./data
 # make check   format, lints, documentation, and the tests of the parts: the fast inner loop
 # make test    everything that proves the product, real clients and a real browser included
+# make compose  docker-compose.yml for real: builds the images, walks the golden path through them; needs root and Debian
 # make bench   how fast both servers start, and how much memory they hold
 # make audit   known weaknesses and licences of dependencies; needs cargo-deny and its advisory list
 
-.PHONY: run check test bench audit programs install
+.PHONY: run check test compose bench audit programs install
 
 programs:
 	cargo build --release --bin doorward --bin doorward-artifacts
@@ -25,6 +26,10 @@ check: install
 test: install
 	cargo build --workspace
 	tests/with-stores cargo nextest run --workspace
+
+compose:
+	@tests/install-nextest
+	tests/compose/run
 
 bench: programs
 	tests/bench-start

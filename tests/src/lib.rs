@@ -6,6 +6,7 @@
 //! | module | who it plays |
 //! |---|---|
 //! | [`house`] | the operator: starts `doorward` and `doorward-artifacts`, creates people, restarts, reads logs |
+//! | [`compose`] | the same with `docker-compose.yml` |
 //! | [`visitor`] | the person at a browser without scripts |
 //! | [`client`] | an MCP client: discovery, registration, PKCE, tokens |
 //! | [`session`] | client and person together: a whole sign-in in one call |
@@ -17,6 +18,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod compose;
 pub mod driver;
 pub mod house;
 pub mod mcp;
