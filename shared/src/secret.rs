@@ -65,6 +65,8 @@ kinds! {
     DeviceCookie = "dwd_", "device cookie";
     /// The one-time link that makes the first administrator.
     SetupLink = "dwl_", "setup link";
+    /// A key of a program that uses the admin API.
+    AdminKey = "dwa_", "admin key";
 }
 
 /// An opaque credential in the clear. It has no `Display` and no `Serialize`; [`Secret::expose`] is easy to search for.

@@ -1,6 +1,7 @@
 //! What Doorward decides: pure functions on plain data. No I/O and no clock: `now` is a parameter, and so is the source
 //! of random bits where a new identifier is made.
 
+pub mod admin_key;
 pub mod audit;
 pub mod audit_chain;
 pub mod authorize;

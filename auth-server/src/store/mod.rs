@@ -15,17 +15,21 @@ use doorward_shared::{
     client_id::ClientId,
     resource::ResourceUri,
     revocation::Entry,
-    secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash, SessionCookie, SetupLink},
+    secret::{
+        AdminKey as AdminKeyKind, AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash,
+        SessionCookie, SetupLink,
+    },
     time::Timestamp,
 };
 
 use crate::domain::{
+    admin_key::{AdminKey, Presented},
     audit::{Action, Checkpoint, Event, StoredEvent},
     client::Client,
     code::{FailedTry, IssuedCode, Redemption, StoredCode},
     email::Email,
     grant::{Grant, Method, State, Use},
-    ids::{EventId, GrantId, OrganizationId, UserId},
+    ids::{AdminKeyId, EventId, GrantId, OrganizationId, UserId},
     policy::SessionPolicy,
     refresh::{RefreshToken, Rotation},
     resource::Resource,
@@ -330,10 +334,25 @@ pub trait Backups: Send + Sync {
     ) -> archive::Result<()>;
 }
 
+/// Keys for the admin API.
+#[async_trait]
+pub trait AdminKeys: Send + Sync {
+    /// Stores a new key.
+    async fn insert_admin_key(&self, key: &AdminKey, event: &Event) -> Result<()>;
+    /// A key that somebody presented, with those by whom it was made.
+    async fn admin_key(&self, hash: &SecretHash<AdminKeyKind>) -> Result<Option<Presented>>;
+    /// All keys, newest first.
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>>;
+    /// Writes down that a key was used.
+    async fn touch_admin_key(&self, id: &AdminKeyId, now: Timestamp) -> Result<()>;
+    /// Revokes a key at the event's time. `Lost`: there is none, or it was revoked before.
+    async fn revoke_admin_key(&self, id: &AdminKeyId, event: &Event) -> Result<Applied>;
+}
+
 /// The whole port.
 #[async_trait]
 pub trait Store:
-    Users + Sessions + Clients + Resources + Grants + SigningKeys + Feed + Trail + Backups
+    Users + Sessions + Clients + Resources + Grants + SigningKeys + AdminKeys + Feed + Trail + Backups
 {
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;

@@ -7,6 +7,7 @@
 #[macro_use]
 mod backend;
 mod backups;
+mod admin_keys;
 mod clients;
 mod codes;
 mod feed;

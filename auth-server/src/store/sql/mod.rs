@@ -10,6 +10,7 @@
 //! the order grants, codes, refresh tokens; heads; users, clients, resources; where two transactions still meet head-on, `PostgreSQL` rolls one back and
 //! [`retry`] runs it again.
 
+mod admin_keys;
 mod audit;
 mod backups;
 mod clients;

@@ -335,18 +335,18 @@ pub(super) fn json_scope(scope: &Scope) -> String {
     json_list(scope.iter().map(ScopeToken::as_str))
 }
 
-fn cell<'r, T>(row: &'r Row, name: &'static str) -> Result<T>
+pub(super) fn cell<'r, T>(row: &'r Row, name: &'static str) -> Result<T>
 where
     T: sqlx::Decode<'r, Db> + sqlx::Type<Db>,
 {
     row.try_get(name).map_err(|_| senseless(name))
 }
 
-fn read<T>(row: &Row, name: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+pub(super) fn read<T>(row: &Row, name: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
     parse(cell(row, name)?).ok_or_else(|| senseless(name))
 }
 
-fn list<T>(row: &Row, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+pub(super) fn list<T>(row: &Row, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
     let parse_all = |text: &str| {
         let texts: Vec<String> = serde_json::from_str(text).ok()?;
         texts.iter().map(|text| parse(text)).collect()
@@ -358,15 +358,15 @@ fn scope(row: &Row, name: &'static str) -> Result<Scope> {
     Ok(list(row, name, |text| ScopeToken::parse(text).ok())?.into_iter().collect())
 }
 
-fn time(row: &Row, name: &'static str) -> Result<Timestamp> {
+pub(super) fn time(row: &Row, name: &'static str) -> Result<Timestamp> {
     Ok(Timestamp::from_seconds(cell(row, name)?))
 }
 
-fn maybe_time(row: &Row, name: &'static str) -> Result<Option<Timestamp>> {
+pub(super) fn maybe_time(row: &Row, name: &'static str) -> Result<Option<Timestamp>> {
     Ok(cell::<Option<i64>>(row, name)?.map(Timestamp::from_seconds))
 }
 
-fn senseless(name: &'static str) -> StoreError {
+pub(super) fn senseless(name: &'static str) -> StoreError {
     let (table, column) = name.split_once('.').unwrap_or((name, name));
     StoreError::Row { table, column }
 }
