@@ -133,8 +133,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let table = table(&context.policy);
     let proxies = TrustedProxies::new(&config.server.trusted_proxies);
     let wardrobe = Wardrobe::new(&table, &context.policy.issuer, proxies.clone());
-    let forms = Tags::new(context.keys.data_key(), "forms");
-    let site = Arc::new(Site::new(context, forms, proxies));
+    let data_key = context.keys.data_key();
+    let (forms, cursors) = (Tags::new(data_key, "forms"), Tags::new(data_key, "cursors"));
+    let site = Arc::new(Site::new(context, forms, cursors, proxies));
 
     store.listen().await?;
     let background = [

@@ -53,6 +53,11 @@ impl Form {
         Ok(first.filter(|value| !value.is_empty()))
     }
 
+    /// Every name with its value, in the order in which they were written.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// True when `name` occurs, even empty.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(n, _)| n == name)

@@ -1,8 +1,7 @@
 //! `client …`.
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use doorward_shared::redirect_uri::RedirectUri;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{
     output::{Answer, Failure, table},
@@ -12,8 +11,9 @@ use crate::{
     config::Config,
     domain::client::{Client, ConfidentialMethod},
     flows::admin::{
-        Desk,
+        Desk, Standing,
         clients::{self, ClientKind, NewClient},
+        view,
     },
 };
 
@@ -23,6 +23,16 @@ pub(super) enum Command {
     Create(Create),
     /// List all clients, those that registered themselves included.
     List,
+    /// Disable a client and end everything it was allowed.
+    Disable {
+        /// The identifier of the client.
+        id: String,
+    },
+    /// Enable a disabled client again; nothing that ended comes back.
+    Enable {
+        /// The identifier of the client.
+        id: String,
+    },
     /// Remove a client and end everything it was allowed.
     Delete {
         /// The identifier of the client.
@@ -79,22 +89,23 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             let made =
                 clients::create(desk, &NewClient { name, redirect_uris, kind, client_id, ceiling }).await?;
             let mut text = format!("client_id: {}", made.client.id);
-            let mut members = members(&made.client);
             if let Some(secret) = &made.secret {
                 text = format!(
                     "{text}\nclient_secret: {} (keep it now, it is not shown again)",
                     secret.expose()
                 );
-                members.insert("client_secret".to_owned(), secret.expose().into());
             }
-            Answer::new(text, &members)
+            Answer::new(text, &view::NewClient::from(&made))
         }
         Command::List => {
             let clients = clients::list(desk).await?;
             let rows: Vec<_> = clients.iter().map(row).collect();
-            let text = table(["CLIENT ID", "NAME", "LABEL", "METHOD", "CEILING"], &rows, "no clients yet");
-            Answer::new(text, &clients.iter().map(members).collect::<Vec<_>>())
+            let text =
+                table(["CLIENT ID", "NAME", "LABEL", "METHOD", "STATE", "CEILING"], &rows, "no clients yet");
+            Answer::new(text, &clients.iter().map(view::Client::from).collect::<Vec<_>>())
         }
+        Command::Disable { id } => standing(desk, &id, Standing::Disabled).await,
+        Command::Enable { id } => standing(desk, &id, Standing::Enabled).await,
         Command::Delete { id } => {
             let id = clients::delete(desk, &id).await?;
             Answer::new(
@@ -105,30 +116,20 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
     }
 }
 
-fn row(client: &Client) -> [String; 5] {
+fn row(client: &Client) -> [String; 6] {
     [
         client.id.to_string(),
         client.name.clone().unwrap_or_default(),
         client.label().as_str().to_owned(),
         client.auth_method().as_str().to_owned(),
+        if client.disabled_at.is_some() { "disabled" } else { "enabled" }.to_owned(),
         client.ceiling.clone().unwrap_or_default(),
     ]
 }
 
-fn members(client: &Client) -> Map<String, Value> {
-    let value = json!({
-        "client_id": client.id.as_str(),
-        "client_name": client.name,
-        "label": client.label().as_str(),
-        "token_endpoint_auth_method": client.auth_method().as_str(),
-        "redirect_uris": client.redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
-        "grant_types": client.grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
-        "ceiling": client.ceiling,
-        "disabled": client.disabled_at.is_some(),
-        "created_at": client.created_at.seconds(),
-    });
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
+async fn standing(desk: Desk<'_>, id: &str, standing: Standing) -> Result<Answer, Failure> {
+    let id = clients::set_standing(desk, id, standing).await?;
+    let disabled = standing == Standing::Disabled;
+    let word = if disabled { "disabled" } else { "enabled" };
+    Answer::new(format!("{word} {id}"), &json!({ "client_id": id.as_str(), "disabled": disabled }))
 }

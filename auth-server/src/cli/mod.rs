@@ -1,11 +1,15 @@
 //! The command line: reads what is asked, carries it out, says how it went. Exit code 0: done; 1: refused or failed, with
 //! the reason on standard error; 2: not understood.
 
+mod admin;
 mod clients;
 mod keys;
+mod dates;
+mod grants;
 mod output;
 mod resources;
 mod serve;
+mod sessions;
 mod store;
 mod users;
 
@@ -42,6 +46,12 @@ enum Command {
     /// Manage the accounts of people.
     #[command(subcommand)]
     User(users::Command),
+    /// See, revoke and narrow what people have allowed clients to do.
+    #[command(subcommand)]
+    Grant(grants::Command),
+    /// Manage the browsers in which people are signed in.
+    #[command(subcommand)]
+    Session(sessions::Command),
     /// Manage the clients that an administrator registers.
     #[command(subcommand)]
     Client(clients::Command),
@@ -51,6 +61,9 @@ enum Command {
     /// Manage the keys that sign tokens, and the key that encrypts them in the database.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Manage the access of programs to the admin API.
+    #[command(subcommand)]
+    Admin(admin::Command),
 }
 
 impl Order {
@@ -80,9 +93,12 @@ impl Order {
             Command::Migrate => serve::migrate(&config).await,
             Command::CheckConfig => serve::check_config(&config),
             Command::User(command) => users::run(command, &config).await,
+            Command::Grant(command) => grants::run(command, &config).await,
+            Command::Session(command) => sessions::run(command, &config).await,
             Command::Client(command) => clients::run(command, &config).await,
             Command::Resource(command) => resources::run(command, &config).await,
             Command::Keys(command) => keys::run(command, &config).await,
+            Command::Admin(command) => admin::run(command, &config).await,
         }
     }
 }
@@ -134,6 +150,30 @@ mod tests {
             "keys rotate",
             "keys revoke -L4ooks_like_an_option",
             "keys rekey --new-kek-file FILE",
+            "client disable x",
+            "client enable x",
+            "resource disable http://localhost:9100/mcp",
+            "resource enable http://localhost:9100/mcp",
+            "grant list --json",
+            "grant list --user a@b.test --client x --resource http://localhost:9100/mcp --organization org_x",
+            "grant list --state active --method dcr --unused-days 30 --limit 10",
+            "grant show grt_x",
+            "grant revoke grt_x",
+            "grant revoke --user a@b.test",
+            "grant revoke --client x",
+            "grant revoke --resource http://localhost:9100/mcp",
+            "grant revoke --organization org_x",
+            "grant revoke --everything",
+            "grant narrow grt_x --tier read",
+            "grant narrow grt_x --expires 2026-12-31",
+            "grant narrow grt_x --permission artifacts:read --permission artifacts:create --expires 2026-12-31T18:00:00Z",
+            "session list",
+            "session list --user a@b.test",
+            "session end ses_x",
+            "admin key create --name N --permission grants:read --permission users:write --expires 7d --json",
+            "admin key create --name N --permission *",
+            "admin key list",
+            "admin key revoke adk_x",
         ] {
             assert!(understood(line), "{line}");
         }
@@ -154,6 +194,18 @@ mod tests {
             "resource add --url http://localhost:9100/mcp",
             "keys revoke",
             "keys rekey",
+            "grant list --state alive",
+            "grant list --method x",
+            "grant revoke",
+            "grant revoke grt_x --everything",
+            "grant revoke --user a@b.test --client x",
+            "grant narrow grt_x",
+            "grant narrow grt_x --tier read --permission artifacts:read",
+            "grant narrow grt_x --expires soon",
+            "admin key create --name N",
+            "admin key create --name N --permission everything",
+            "admin key create --name N --permission * --expires 2d",
+            "admin key create --name N --permission * --secret dwa_x",
         ] {
             assert!(!understood(line), "{line}");
         }

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use doorward_shared::permission::PermissionModel;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     output::{Answer, Failure, table},
@@ -15,8 +14,9 @@ use crate::{
     config::Config,
     domain::resource::{PermissionMode, Resource},
     flows::admin::{
-        Desk,
+        Desk, Standing,
         resources::{self, ModelForm, NewResource},
+        view,
     },
 };
 
@@ -28,6 +28,16 @@ pub(super) enum Command {
     List,
     /// Show one resource server with its permissions and tiers.
     Show {
+        /// The address of the resource server.
+        url: String,
+    },
+    /// Disable a resource server and end everything that was allowed there.
+    Disable {
+        /// The address of the resource server.
+        url: String,
+    },
+    /// Enable a disabled resource server again; nothing that ended comes back.
+    Enable {
         /// The address of the resource server.
         url: String,
     },
@@ -60,14 +70,6 @@ enum Mode {
     Consent,
 }
 
-/// What the credentials file of a resource server holds.
-#[derive(Serialize)]
-struct Credentials<'a> {
-    resource: &'a str,
-    client_id: &'a str,
-    client_secret: &'a str,
-}
-
 pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Failure> {
     let open = Open::at(config).await?;
     let answer = carry_out(command, open.desk(config)).await;
@@ -81,11 +83,7 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             let model = model.as_deref().map(read_model).transpose()?;
             let new = NewResource { url, name, mode: PermissionMode::Consent, model };
             let made = resources::add(desk, new).await?;
-            let credentials = Credentials {
-                resource: made.resource.uri.as_str(),
-                client_id: made.resource.client_id.as_str(),
-                client_secret: made.secret.expose(),
-            };
+            let credentials = view::Credentials::from(&made);
             let lines = serde_json::to_string(&credentials)?;
             let text = format!(
                 "registered {}; write this line to the credentials file of the resource server now, it is not shown \
@@ -97,13 +95,15 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
         Command::List => {
             let all = resources::list(desk).await?;
             let rows: Vec<_> = all.iter().map(row).collect();
-            let text = table(["URL", "NAME", "MODE", "TIERS"], &rows, "no resource servers yet");
-            Answer::new(text, &all.iter().map(as_json).collect::<Vec<_>>())
+            let text = table(["URL", "NAME", "MODE", "STATE", "TIERS"], &rows, "no resource servers yet");
+            Answer::new(text, &all.iter().map(view::Resource::from).collect::<Vec<_>>())
         }
         Command::Show { url } => {
             let resource = resources::show(desk, &url).await?;
-            Answer::new(description(&resource), &as_json(&resource))
+            Answer::new(description(&resource), &view::Resource::from(&resource))
         }
+        Command::Disable { url } => standing(desk, &url, Standing::Disabled).await,
+        Command::Enable { url } => standing(desk, &url, Standing::Enabled).await,
         Command::Remove { url } => {
             let uri = resources::remove(desk, &url).await?;
             Answer::new(format!("removed {uri}"), &json!({ "resource": uri.as_str(), "removed": true }))
@@ -120,9 +120,11 @@ fn read_model(path: &Path) -> Result<PermissionModel, Failure> {
     resources::read_model(&text, form).map_err(|error| because(&error))
 }
 
-fn row(resource: &Resource) -> [String; 4] {
+fn row(resource: &Resource) -> [String; 5] {
     let tiers: Vec<_> = resource.model.tiers().iter().map(|tier| tier.id.as_str()).collect();
-    [resource.uri.to_string(), resource.name.clone(), resource.mode.as_str().to_owned(), tiers.join(" < ")]
+    let state = if resource.disabled_at.is_some() { "disabled" } else { "enabled" };
+    let (url, mode) = (resource.uri.to_string(), resource.mode.as_str().to_owned());
+    [url, resource.name.clone(), mode, state.to_owned(), tiers.join(" < ")]
 }
 
 fn description(resource: &Resource) -> String {
@@ -131,6 +133,7 @@ fn description(resource: &Resource) -> String {
         format!("name:      {}", resource.name),
         format!("mode:      {}", resource.mode.as_str()),
         format!("client_id: {}", resource.client_id),
+        format!("state:     {}", if resource.disabled_at.is_some() { "disabled" } else { "enabled" }),
     ];
     for tier in resource.model.tiers() {
         let tools: Vec<_> = resource.model.tools_of(tier).collect();
@@ -141,13 +144,9 @@ fn description(resource: &Resource) -> String {
     lines.join("\n")
 }
 
-fn as_json(resource: &Resource) -> Value {
-    json!({
-        "resource": resource.uri.as_str(),
-        "name": resource.name,
-        "mode": resource.mode.as_str(),
-        "client_id": resource.client_id.as_str(),
-        "model": resource.model,
-        "created_at": resource.created_at.seconds(),
-    })
+async fn standing(desk: Desk<'_>, url: &str, standing: Standing) -> Result<Answer, Failure> {
+    let uri = resources::set_standing(desk, url, standing).await?;
+    let disabled = standing == Standing::Disabled;
+    let word = if disabled { "disabled" } else { "enabled" };
+    Answer::new(format!("{word} {uri}"), &json!({ "resource": uri.as_str(), "disabled": disabled }))
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use clap::{ArgAction, Args, Subcommand};
 use doorward_shared::secret::SystemEntropy;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     output::{Answer, Failure, table},
@@ -16,6 +16,7 @@ use crate::{
     flows::admin::{
         Desk, Standing,
         users::{self, NewUser, Role},
+        view,
     },
     password::Passwords,
 };
@@ -73,13 +74,13 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
             let passwords = Passwords::new(&SystemEntropy);
             let user =
                 users::create(desk, &passwords, NewUser { email, name, groups, role, password }).await?;
-            Answer::new(format!("made the account {}", user.email), &as_json(&user))
+            Answer::new(format!("made the account {}", user.email), &view::User::from(&user))
         }
         Command::List => {
             let users = users::list(desk).await?;
             let rows: Vec<_> = users.iter().map(row).collect();
             let text = table(["EMAIL", "NAME", "ROLE", "STATE", "GROUPS"], &rows, "no accounts yet");
-            Answer::new(text, &users.iter().map(as_json).collect::<Vec<_>>())
+            Answer::new(text, &users.iter().map(view::User::from).collect::<Vec<_>>())
         }
         Command::Disable { email } => standing(desk, &email, Standing::Disabled).await,
         Command::Enable { email } => standing(desk, &email, Standing::Enabled).await,
@@ -121,17 +122,4 @@ fn row(user: &User) -> [String; 5] {
     let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
     let name = user.name.clone().unwrap_or_default();
     [user.email.to_string(), name, role.to_owned(), state.to_owned(), user.groups.join(",")]
-}
-
-fn as_json(user: &User) -> Value {
-    json!({
-        "id": user.id.as_str(),
-        "email": user.email.as_str(),
-        "name": user.name,
-        "organization": user.organization.as_str(),
-        "groups": user.groups,
-        "admin": user.admin_since.is_some(),
-        "disabled": user.disabled_at.is_some(),
-        "created_at": user.created_at.seconds(),
-    })
 }

@@ -104,6 +104,8 @@ actions! {
     SignInFailed = "sign_in_failed";
     /// Somebody signed out.
     SignedOut = "signed_out";
+    /// An administrator ended somebody's session.
+    SessionEnded = "session_ended";
     /// The first administrator was made.
     SetUp = "set_up";
     /// An account was made.

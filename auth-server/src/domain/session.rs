@@ -2,7 +2,7 @@
 
 use doorward_shared::{
     secret::{SecretHash, SessionCookie},
-    time::Timestamp,
+    time::{Seconds, Timestamp},
 };
 
 use super::{ids::UserId, policy::SessionPolicy};
@@ -22,12 +22,20 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
 }
 
+/// How long a sign-in counts as recent.
+pub const FRESH: Seconds = Seconds::minutes(5);
+
 impl Session {
     /// True while the session is worth something.
     pub fn is_live(&self, policy: &SessionPolicy, now: Timestamp) -> bool {
         self.ended_at.is_none()
             && now < self.last_seen_at.plus(policy.idle)
             && now < self.auth_time.plus(policy.absolute)
+    }
+
+    /// True while the sign-in is recent enough for what cannot be undone.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now.since(self.auth_time).get() <= FRESH.get()
     }
 
     /// True when its last use should be written down: at most once a minute, so that reading pages does not write.
@@ -38,10 +46,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use doorward_shared::{
-        secret::{Secret, SystemEntropy},
-        time::Seconds,
-    };
+    use doorward_shared::secret::{Secret, SystemEntropy};
 
     use super::*;
 
@@ -64,6 +69,8 @@ mod tests {
         assert!(!session.is_live(&policy, start.plus(Seconds::minutes(30))));
         let busy = Session { last_seen_at: start.plus(Seconds::hours(12)), ..session.clone() };
         assert!(!busy.is_live(&policy, start.plus(Seconds::hours(12))));
-        assert!(!Session { ended_at: Some(start), ..session }.is_live(&policy, start));
+        assert!(!Session { ended_at: Some(start), ..session.clone() }.is_live(&policy, start));
+        assert!(session.is_fresh(start.plus(Seconds::minutes(5))));
+        assert!(!session.is_fresh(start.plus(Seconds::new(301))));
     }
 }

@@ -56,19 +56,35 @@ pub(super) fn holds(
     form: &Form,
 ) -> bool {
     let tagged = form.one(FIELD).ok().flatten();
-    tagged.is_some_and(|tag| forms.check(&purpose.parts(browser), tag)) && same_origin(request, issuer)
+    // Neither header: no browser of today. The tag alone has to do.
+    let ours = matches!(origin(request, issuer), Origin::Same | Origin::Unsaid);
+    tagged.is_some_and(|tag| forms.check(&purpose.parts(browser), tag)) && ours
 }
 
-fn same_origin(request: &HttpRequest, issuer: &Issuer) -> bool {
+/// Where the browser says that a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A page of this server.
+    Same,
+    /// No page: an address that somebody typed, or a bookmark.
+    Nobody,
+    /// It does not say.
+    Unsaid,
+    /// Any other page, or several stories at once.
+    Other,
+}
+
+/// What the browser says about where a request comes from.
+pub(super) fn origin(request: &HttpRequest, issuer: &Issuer) -> Origin {
     let headers = request.headers();
     match one(headers, &header::HeaderName::from_static("sec-fetch-site")) {
-        Ok(Some(site)) => site == "same-origin",
-        Err(_) => false,
+        Ok(Some("same-origin")) => Origin::Same,
+        Ok(Some("none")) => Origin::Nobody,
+        Ok(Some(_)) | Err(_) => Origin::Other,
         Ok(None) => match one(headers, &header::ORIGIN) {
-            Ok(Some(origin)) => origin == issuer.origin(),
-            Err(_) => false,
-            // Neither header: no browser of today. The tag alone has to do.
-            Ok(None) => true,
+            Ok(Some(origin)) if origin == issuer.origin() => Origin::Same,
+            Ok(Some(_)) | Err(_) => Origin::Other,
+            Ok(None) => Origin::Unsaid,
         },
     }
 }
@@ -84,7 +100,8 @@ mod tests {
         for header in headers {
             request = request.append_header(*header);
         }
-        same_origin(&request.to_http_request(), &Issuer::parse("https://as.test/t1").unwrap())
+        let said = origin(&request.to_http_request(), &Issuer::parse("https://as.test/t1").unwrap());
+        matches!(said, Origin::Same | Origin::Unsaid)
     }
 
     #[test]

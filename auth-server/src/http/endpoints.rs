@@ -37,6 +37,8 @@ pub enum Name {
     Stylesheet,
     /// The icon of the pages.
     Icon,
+    /// The admin API, all of it.
+    AdminApi,
     /// Alive.
     Healthz,
     /// Serving.
@@ -86,6 +88,7 @@ impl Endpoint {
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
             Name::Login | Name::Consent | Name::Setup => "GET, POST",
             Name::Introspect | Name::Logout => "POST",
+            Name::AdminApi => "GET, POST, PATCH, DELETE",
             Name::Healthz | Name::Readyz => "GET, HEAD",
         }
     }
@@ -120,6 +123,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
     (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
+    (Name::AdminApi, &["/admin/api/v1"], Cors::None, Cache::NoStore),
     (Name::Home, &["/"], Cors::None, Cache::NoStore),
     (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
     (Name::Icon, &[ICON], Cors::None, Cache::Minutes),
@@ -147,6 +151,10 @@ pub fn table(policy: &Policy) -> Vec<Endpoint> {
         cors: Cors::Open,
         cache: Cache::Minutes,
     });
+    let api = path(policy, Name::AdminApi);
+    for endpoint in table.iter_mut().filter(|endpoint| endpoint.name == Name::AdminApi) {
+        endpoint.paths.extend(super::admin::paths().map(|path| format!("{api}{path}")));
+    }
     for (name, path) in [(Name::Healthz, "/healthz"), (Name::Readyz, "/readyz")] {
         table.push(Endpoint { name, paths: vec![path.to_owned()], cors: Cors::None, cache: Cache::NoStore });
     }

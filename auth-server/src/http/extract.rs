@@ -49,7 +49,7 @@ impl FromRequest for StrictForm {
     type Future = LocalBoxFuture<'static, Result<Self, JsonError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(request, payload, "application/x-www-form-urlencoded");
+        let body = read(request, payload, Some("application/x-www-form-urlencoded"));
         Box::pin(async move { Ok(Self(form(&body.await?)?)) })
     }
 }
@@ -63,7 +63,7 @@ impl FromRequest for PageForm {
     type Future = LocalBoxFuture<'static, Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(request, payload, "application/x-www-form-urlencoded");
+        let body = read(request, payload, Some("application/x-www-form-urlencoded"));
         Box::pin(async move { Ok(Self(body.await.and_then(|bytes| form(&bytes)))) })
     }
 }
@@ -77,7 +77,7 @@ impl FromRequest for StrictJson {
     type Future = LocalBoxFuture<'static, Result<Self, JsonError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(request, payload, "application/json");
+        let body = read(request, payload, Some("application/json"));
         Box::pin(async move {
             let object = strict_json::object(&body.await?).map_err(|_| {
                 OAuthError::new(
@@ -106,17 +106,18 @@ impl BodyError {
     }
 }
 
-fn read(
+/// Reads a body of the wanted type, or of any.
+pub(super) fn read(
     request: &HttpRequest,
     payload: &mut Payload,
-    wanted: &'static str,
+    wanted: Option<&'static str>,
 ) -> impl Future<Output = Result<Bytes, BodyError>> + 'static {
-    let accepted = accepts(request.headers(), wanted);
+    let refused = wanted.filter(|wanted| !accepts(request.headers(), wanted));
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut payload = payload.take();
     async move {
-        if !accepted {
+        if let Some(wanted) = refused {
             let text = format!("send the body as {wanted} in UTF-8");
             return Err(BodyError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text });
         }

@@ -1,5 +1,6 @@
 //! How Doorward speaks: actix-web, and only here. A handler parses, calls one flow, renders.
 
+mod admin;
 mod browser;
 mod cookies;
 mod csrf;
@@ -35,6 +36,8 @@ pub struct Site {
     pub context: Context,
     /// Tags that prove that a form was shown to this browser.
     pub forms: Tags,
+    /// Tags that prove that the cursor of a list is ours.
+    pub cursors: Tags,
     /// Documents that are the same for everybody, ready to send.
     pub documents: oauth::well_known::Documents,
     /// Whose word about the visitor's address is believed.
@@ -46,15 +49,17 @@ pub type Data = web::Data<Site>;
 
 impl Site {
     /// Puts everything in one place.
-    pub fn new(context: Context, forms: Tags, proxies: network::TrustedProxies) -> Self {
-        Self { context, forms, documents: oauth::well_known::Documents::default(), proxies }
+    pub fn new(context: Context, forms: Tags, cursors: Tags, proxies: network::TrustedProxies) -> Self {
+        Self { context, forms, cursors, documents: oauth::well_known::Documents::default(), proxies }
     }
 }
 
 /// Mounts the endpoint table.
 pub fn configure(site: &Arc<Site>, config: &mut web::ServiceConfig) {
     config.app_data(web::Data::from(Arc::clone(site)));
-    for endpoint in endpoints::table(&site.context.policy) {
+    admin::configure(site, config);
+    let table = endpoints::table(&site.context.policy);
+    for endpoint in table.into_iter().filter(|endpoint| endpoint.name != Name::AdminApi) {
         for path in &endpoint.paths {
             config.service(mount(&endpoint, path));
         }
@@ -96,6 +101,8 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Healthz => {
             resource.route(web::get().to(health::healthz)).route(web::head().to(health::healthz))
         }
+        // It mounts itself.
+        Name::AdminApi => resource,
         Name::Readyz => resource.route(web::get().to(health::readyz)).route(web::head().to(health::readyz)),
     };
     let allow = endpoint.allow();

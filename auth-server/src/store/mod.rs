@@ -349,15 +349,45 @@ pub trait AdminKeys: Send + Sync {
     async fn revoke_admin_key(&self, id: &AdminKeyId, event: &Event) -> Result<Applied>;
 }
 
+/// Pages of what there may be much of: at most `limit`, after this one.
+#[async_trait]
+pub trait Pages: Send + Sync {
+    /// Accounts, in the order of their identifiers.
+    async fn users_page(&self, after: Option<&UserId>, limit: u32) -> Result<Vec<User>>;
+    /// Clients, in the order of their identifiers.
+    async fn clients_page(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>>;
+    /// Sessions that are live at `now`, of one person or of all, in the order of their hashes.
+    async fn sessions_page(
+        &self,
+        user: Option<&UserId>,
+        after: Option<&SecretHash<SessionCookie>>,
+        limit: u32,
+        policy: &SessionPolicy,
+        now: Timestamp,
+    ) -> Result<Vec<Session>>;
+}
+
 /// The whole port.
 #[async_trait]
 pub trait Store:
-    Users + Sessions + Clients + Resources + Grants + SigningKeys + AdminKeys + Feed + Trail + Backups
+    Users
+    + Sessions
+    + Clients
+    + Resources
+    + Grants
+    + SigningKeys
+    + AdminKeys
+    + Pages
+    + Feed
+    + Trail
+    + Backups
 {
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;
     /// A text that is chosen once for this database: the one that is there, or else `fresh`.
     async fn settle(&self, name: &'static str, fresh: &str) -> Result<String>;
+    /// What kind of database it is.
+    fn kind(&self) -> &'static str;
     /// Asks the database for a sign of life.
     async fn ping(&self) -> Result<()>;
     /// Writes out what is left and closes every connection.

@@ -23,6 +23,9 @@ const BEGIN: &str = "begin";
 /// The codes that mean "rolled back, try again": `serialization_failure`, `deadlock_detected`.
 const CONFLICTS: &[&str] = &["40001", "40P01"];
 
+/// What [`Store::kind`](super::Store::kind) says.
+const KIND: &str = "postgresql";
+
 /// What tells other processes, at the commit, that a counter was advanced.
 const NUDGE: Option<&str> = Some("notify doorward_heads");
 

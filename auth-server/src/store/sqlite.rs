@@ -30,6 +30,9 @@ const BEGIN: &str = "begin immediate";
 /// The codes that mean "rolled back, try again": `SQLITE_BUSY_SNAPSHOT`.
 const CONFLICTS: &[&str] = &["517"];
 
+/// What [`Store::kind`](super::Store::kind) says.
+const KIND: &str = "sqlite";
+
 /// What tells other processes that a counter was advanced. There is nothing of the kind: they look at the counters.
 const NUDGE: Option<&str> = None;
 

@@ -135,6 +135,18 @@ pub async fn list(desk: Desk<'_>) -> Result<Vec<Client>, ClientError> {
     Ok(desk.store.clients().await?)
 }
 
+/// A page of the clients: at most `limit`, after this identifier.
+pub async fn page(desk: Desk<'_>, after: Option<&str>, limit: u32) -> Result<Vec<Client>, ClientError> {
+    let after = after.map(ClientId::parse).transpose()?;
+    Ok(desk.store.clients_page(after.as_ref(), limit).await?)
+}
+
+/// One client.
+pub async fn show(desk: Desk<'_>, id: &str) -> Result<Client, ClientError> {
+    let id = ClientId::parse(id)?;
+    desk.store.client(&id).await?.ok_or(ClientError::Unknown(id))
+}
+
 /// Removes a client; its grants end with it.
 pub async fn delete(desk: Desk<'_>, id: &str) -> Result<ClientId, ClientError> {
     let id = ClientId::parse(id)?;

@@ -1,9 +1,13 @@
 //! What administrators do with people, clients and resource servers, whether by the command line or by another door.
 
+pub mod admin_keys;
 pub mod clients;
 pub mod grants;
 pub mod resources;
+pub mod sessions;
+pub mod status;
 pub mod users;
+pub mod view;
 
 use doorward_shared::{
     client_id::{ClientId, ClientIdSyntax},

@@ -1,7 +1,7 @@
 //! Resource servers.
 
 use doorward_shared::{
-    client_id::ClientIdSyntax,
+    client_id::{ClientId, ClientIdSyntax},
     permission::PermissionModel,
     resource::{ResourceSyntax, ResourceUri},
     secret::{ClientSecret, Secret},
@@ -61,6 +61,9 @@ pub enum ResourceError {
     /// There is none.
     #[error("there is no resource {0}; `resource list` shows all")]
     Unknown(ResourceUri),
+    /// There is none with this identifier.
+    #[error("there is no resource {0}; `resource list` shows all")]
+    UnknownId(ClientId),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,6 +122,25 @@ pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, Resou
 /// All resource servers, by address.
 pub async fn list(desk: Desk<'_>) -> Result<Vec<Resource>, ResourceError> {
     Ok(desk.store.resources().await?)
+}
+
+/// A page of the resource servers: at most `limit`, after this folded address. There are few of them, so it is cut out of all.
+pub async fn page(desk: Desk<'_>, after: Option<&str>, limit: u32) -> Result<Vec<Resource>, ResourceError> {
+    let mut all = list(desk).await?;
+    if let Some(after) = after {
+        all.retain(|resource| resource.uri.folded() > after);
+    }
+    all.truncate(limit as usize);
+    Ok(all)
+}
+
+/// One resource server, by its address or by the identifier with which it calls this server.
+pub async fn find(desk: Desk<'_>, text: &str) -> Result<Resource, ResourceError> {
+    if !text.starts_with(ID_PREFIX) {
+        return show(desk, text).await;
+    }
+    let id = ClientId::parse(text)?;
+    desk.store.resource_of(&id).await?.ok_or(ResourceError::UnknownId(id))
 }
 
 /// One resource server.

@@ -65,6 +65,9 @@ pub enum UserError {
     /// There is none.
     #[error("there is no account {0}; `user list` shows all")]
     Unknown(Email),
+    /// There is none with this identifier.
+    #[error("there is no account {0}; `user list` shows all")]
+    UnknownId(UserId),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,6 +111,28 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
 /// All accounts, by address.
 pub async fn list(desk: Desk<'_>) -> Result<Vec<User>, UserError> {
     Ok(desk.store.users().await?)
+}
+
+/// A page of the accounts, or the one with this address: at most `limit`, after this identifier.
+pub async fn page(
+    desk: Desk<'_>,
+    email: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<User>, UserError> {
+    match email {
+        Some(email) => Ok(desk.store.user_by_email(&Email::parse(email)?).await?.into_iter().collect()),
+        None => Ok(desk.store.users_page(after.and_then(UserId::parse).as_ref(), limit).await?),
+    }
+}
+
+/// One account, by its identifier or its address.
+pub async fn show(desk: Desk<'_>, who: &str) -> Result<User, UserError> {
+    if let Some(id) = UserId::parse(who) {
+        return desk.store.user(&id).await?.ok_or(UserError::UnknownId(id));
+    }
+    let email = Email::parse(who)?;
+    desk.store.user_by_email(&email).await?.ok_or(UserError::Unknown(email))
 }
 
 /// Disables or enables an account. Either way its browser sessions and its grants end: nothing comes back with it.

@@ -19,6 +19,7 @@ mod ends;
 mod feed;
 mod grants;
 mod lists;
+mod pages;
 mod refresh_tokens;
 mod resources;
 mod restore;
@@ -34,7 +35,7 @@ use async_trait::async_trait;
 use sqlx::{Pool, Transaction};
 use tokio::sync::Notify;
 
-use super::{BEGIN, CONFLICTS, Db};
+use super::{BEGIN, CONFLICTS, Db, KIND};
 use crate::store::{Applied, Result, Store, StoreError};
 
 /// An open database. The two pools are one where the backend lets several connections write.
@@ -97,6 +98,10 @@ impl Store for Database {
         sqlx::query(sql).bind(name).bind(fresh).execute(&self.writer).await?;
         let sql = "select value from facts where name = $1";
         Ok(sqlx::query_scalar(sql).bind(name).fetch_one(&self.writer).await?)
+    }
+
+    fn kind(&self) -> &'static str {
+        KIND
     }
 
     async fn ping(&self) -> Result<()> {

@@ -1,0 +1,370 @@
+//! What administrators are shown: one JSON shape for each noun, the same on the command line and in the admin API. Times are
+//! `NumericDate`s (RFC 7519 §2); what is not there is null; no secret is in any of them, but in those that say so.
+
+use doorward_shared::{
+    permission::PermissionModel, redirect_uri::RedirectUri, scope::ScopeToken, time::Timestamp,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{clients::MadeClient, resources::MadeResource};
+use crate::domain;
+
+/// A person's account.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct User {
+    /// Its identifier; `sub` of the person's tokens.
+    pub id: String,
+    /// The e-mail address, which is the account's name.
+    pub email: String,
+    /// What to call the person.
+    pub name: Option<String>,
+    /// The organization that their own data belongs to.
+    pub organization: String,
+    /// Names of groups.
+    pub groups: Vec<String>,
+    /// Whether they administer this server.
+    pub admin: bool,
+    /// Whether the account is disabled.
+    pub disabled: bool,
+    /// When it was made.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+}
+
+impl From<&domain::user::User> for User {
+    fn from(user: &domain::user::User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            email: user.email.to_string(),
+            name: user.name.clone(),
+            organization: user.organization.to_string(),
+            groups: user.groups.clone(),
+            admin: user.admin_since.is_some(),
+            disabled: user.disabled_at.is_some(),
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// A client.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Client {
+    /// Its identifier.
+    pub client_id: String,
+    /// The name it gave itself, or an administrator gave it. Written by a stranger where the label is `unverified`.
+    pub client_name: Option<String>,
+    /// What the consent page says of it: `unverified` or `registered`.
+    pub label: String,
+    /// How it proves itself (RFC 7591).
+    pub token_endpoint_auth_method: String,
+    /// Where answers may be sent.
+    pub redirect_uris: Vec<String>,
+    /// What it may ask the token endpoint for.
+    pub grant_types: Vec<String>,
+    /// The highest tier it can be given.
+    pub ceiling: Option<String>,
+    /// Whether it is disabled.
+    pub disabled: bool,
+    /// When it was registered.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+}
+
+impl From<&domain::client::Client> for Client {
+    fn from(client: &domain::client::Client) -> Self {
+        Self {
+            client_id: client.id.to_string(),
+            client_name: client.name.clone(),
+            label: client.label().as_str().to_owned(),
+            token_endpoint_auth_method: client.auth_method().as_str().to_owned(),
+            redirect_uris: client.redirect_uris.iter().map(RedirectUri::as_str).map(str::to_owned).collect(),
+            grant_types: client.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect(),
+            ceiling: client.ceiling.clone(),
+            disabled: client.disabled_at.is_some(),
+            created_at: client.created_at,
+        }
+    }
+}
+
+/// A client that was just registered.
+#[derive(Clone, Serialize, JsonSchema)]
+pub struct NewClient {
+    /// The client.
+    #[serde(flatten)]
+    pub client: Client,
+    /// The secret of a confidential client. It is shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+}
+
+impl From<&MadeClient> for NewClient {
+    fn from(made: &MadeClient) -> Self {
+        let client_secret = made.secret.as_ref().map(|secret| secret.expose().to_owned());
+        Self { client: Client::from(&made.client), client_secret }
+    }
+}
+
+/// A resource server.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Resource {
+    /// Its address, which is the audience of its tokens.
+    pub resource: String,
+    /// Its name on the consent page.
+    pub name: String,
+    /// How its permissions are chosen: `consent`.
+    pub mode: String,
+    /// The identifier with which it calls this server.
+    pub client_id: String,
+    /// What it can be allowed to do.
+    #[schemars(with = "Model")]
+    pub model: PermissionModel,
+    /// Whether it is disabled.
+    pub disabled: bool,
+    /// When it was registered.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+}
+
+impl From<&domain::resource::Resource> for Resource {
+    fn from(resource: &domain::resource::Resource) -> Self {
+        Self {
+            resource: resource.uri.to_string(),
+            name: resource.name.clone(),
+            mode: resource.mode.as_str().to_owned(),
+            client_id: resource.client_id.to_string(),
+            model: resource.model.clone(),
+            disabled: resource.disabled_at.is_some(),
+            created_at: resource.created_at,
+        }
+    }
+}
+
+/// The schema of a permission model, as `docs/operating.md` describes it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used: the model itself is of a crate without schemas")]
+pub struct Model {
+    /// The smallest things that are granted.
+    permissions: Vec<Permission>,
+    /// Bundles of them, from the lowest to the highest; each has all permissions of the one before.
+    #[schemars(length(min = 1))]
+    tiers: Vec<Tier>,
+}
+
+/// One permission.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Permission")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Permission {
+    /// The scope token, for example `wiki:read`.
+    name: String,
+    /// The MCP tools that need it.
+    #[schemars(default)]
+    tools: Vec<String>,
+}
+
+/// A bundle of permissions that people understand.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "Tier")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Tier {
+    /// Lower-case letters, digits, `-` and `_`.
+    id: String,
+    /// One or two words.
+    title: String,
+    /// One plain sentence: what this tier adds.
+    sentence: String,
+    /// All its permissions, those of the tier before included.
+    permissions: Vec<String>,
+    /// Whether what it allows cannot be undone.
+    #[schemars(default)]
+    irreversible: bool,
+}
+
+/// The credentials of a resource server that was just registered. They are shown this once.
+#[derive(Clone, Serialize, JsonSchema)]
+pub struct Credentials {
+    /// The address of the resource server.
+    pub resource: String,
+    /// The identifier with which it calls this server.
+    pub client_id: String,
+    /// The secret with which it does.
+    pub client_secret: String,
+}
+
+impl From<&MadeResource> for Credentials {
+    fn from(made: &MadeResource) -> Self {
+        Self {
+            resource: made.resource.uri.to_string(),
+            client_id: made.resource.client_id.to_string(),
+            client_secret: made.secret.expose().to_owned(),
+        }
+    }
+}
+
+/// A browser in which somebody is signed in.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Session {
+    /// Its identifier.
+    pub id: String,
+    /// Who is signed in.
+    pub user_id: String,
+    /// When they proved themselves.
+    #[schemars(with = "i64")]
+    pub auth_time: Timestamp,
+    /// When it was last used, to the minute.
+    #[schemars(with = "i64")]
+    pub last_seen_at: Timestamp,
+}
+
+/// A grant: who allowed what to whom, for which resource server, until when.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Grant {
+    /// Its identifier; `sid` of its access tokens.
+    pub id: String,
+    /// Who allowed.
+    pub user_id: String,
+    /// Their e-mail address.
+    pub email: String,
+    /// Their organization.
+    pub organization: String,
+    /// To whom.
+    pub client_id: String,
+    /// For which resource server.
+    pub resource: String,
+    /// Which of its permissions.
+    pub permissions: Vec<String>,
+    /// Which scopes of OpenID Connect.
+    pub openid: Vec<String>,
+    /// How the client came to be allowed: `dcr`, `fixed`, `registered`.
+    pub method: String,
+    /// Where it stands: `pending`, `active`, `expired`, `ended`.
+    pub state: String,
+    /// When it was allowed.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+    /// When it ends at the latest.
+    #[schemars(with = "i64")]
+    pub expires_at: Timestamp,
+    /// When it was last used at this server: its code or a refresh token was exchanged.
+    #[schemars(with = "Option<i64>")]
+    pub last_used_at: Option<Timestamp>,
+    /// From which network address.
+    pub last_used_address: Option<String>,
+    /// What the client called itself then. Written by a stranger.
+    pub last_used_user_agent: Option<String>,
+    /// When it was ended.
+    #[schemars(with = "Option<i64>")]
+    pub ended_at: Option<Timestamp>,
+    /// Why it was ended.
+    pub end_reason: Option<String>,
+}
+
+impl Grant {
+    /// A grant and its person.
+    pub fn of(grant: &domain::grant::Grant, user: &domain::user::User, now: Timestamp) -> Self {
+        let words = |scope: &doorward_shared::scope::Scope| {
+            scope.iter().map(ScopeToken::as_str).map(str::to_owned).collect()
+        };
+        let last_use = grant.last_use.as_ref();
+        Self {
+            id: grant.id.to_string(),
+            user_id: user.id.to_string(),
+            email: user.email.to_string(),
+            organization: user.organization.to_string(),
+            client_id: grant.client_id.to_string(),
+            resource: grant.resource.to_string(),
+            permissions: words(&grant.permissions),
+            openid: words(&grant.oidc),
+            method: grant.method.as_str().to_owned(),
+            state: grant.state(now).as_str().to_owned(),
+            created_at: grant.created_at,
+            expires_at: grant.expires_at,
+            last_used_at: last_use.map(|last| last.at),
+            last_used_address: last_use.and_then(|last| last.address.clone()),
+            last_used_user_agent: last_use.and_then(|last| last.agent.clone()),
+            ended_at: grant.ended.map(|ended| ended.at),
+            end_reason: grant.ended.map(|ended| ended.reason.as_str().to_owned()),
+        }
+    }
+}
+
+/// A key for the admin API.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AdminKey {
+    /// Its identifier.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub permissions: Vec<String>,
+    /// Where it stands: `active`, `expired`, `revoked`, or `orphaned` when whoever made it may not use this server any more.
+    pub state: String,
+    /// The person or the key that made it; null when it was made on the command line.
+    pub created_by: Option<String>,
+    /// When it was made.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[schemars(with = "Option<i64>")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    #[schemars(with = "Option<i64>")]
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[schemars(with = "Option<i64>")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An admin key that was just made.
+#[derive(Clone, Serialize, JsonSchema)]
+pub struct NewAdminKey {
+    /// The key.
+    #[serde(flatten)]
+    pub admin_key: AdminKey,
+    /// Its secret. It is shown this once.
+    pub secret: String,
+}
+
+/// One line of the audit trail.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Event {
+    /// Its identifier.
+    pub id: String,
+    /// When.
+    #[schemars(with = "i64")]
+    pub at: Timestamp,
+    /// The kind of who did it: `user`, `client`, `admin_key`, `operator`, `server`, `stranger`.
+    pub actor_kind: String,
+    /// Who did it.
+    pub actor: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub object: Option<String>,
+    /// The network address it came from.
+    pub address: Option<String>,
+    /// What else is worth knowing.
+    pub detail: Map<String, Value>,
+    /// Its place in the chain; null for the first moments.
+    pub sequence: Option<i64>,
+    /// Its link in the chain; null for the first moments.
+    pub hash: Option<String>,
+}
+
+/// How the server is doing.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// The issuer.
+    pub issuer: String,
+    /// Where it keeps its data: `sqlite` or `postgresql`.
+    pub store: String,
+    /// The last number of the revocation feed.
+    pub feed_sequence: i64,
+    /// The last number of the audit trail's chain.
+    pub audit_sequence: i64,
+}

@@ -1,0 +1,128 @@
+//! `/clients`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    problem::Problem,
+    query::Limit,
+    route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
+};
+use crate::{
+    domain::client::{Client, ConfidentialMethod},
+    flows::admin::{
+        Standing,
+        clients::{self, ClientError, ClientKind, NewClient},
+        view,
+    },
+};
+
+/// Which page of the clients.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {
+    /// How many the page shows.
+    #[serde(default)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    #[schemars(length(min = 1))]
+    cursor: Option<String>,
+}
+
+/// What a client is made from; the names are those of RFC 7591.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CreateClient")]
+pub(super) struct Create {
+    /// The name that people see on the consent page.
+    #[schemars(length(min = 1, max = 100))]
+    client_name: String,
+    /// Addresses that answers may be sent to, compared exactly.
+    #[schemars(length(min = 1, max = 10))]
+    redirect_uris: Vec<Address>,
+    /// How the client proves itself.
+    token_endpoint_auth_method: Method,
+    /// Give the client this identifier instead of a new one.
+    #[schemars(length(min = 1, max = 255))]
+    client_id: Option<String>,
+    /// Never give the client more than this tier.
+    #[schemars(length(min = 1))]
+    ceiling: Option<String>,
+}
+
+/// An address that answers may be sent to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+struct Address(#[schemars(url)] String);
+
+/// How a client proves itself.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Method {
+    /// It has no secret, as every program on somebody's own computer.
+    None,
+    /// It has a secret and sends it in the body.
+    ClientSecretPost,
+    /// It has a secret and sends it in the Authorization header.
+    ClientSecretBasic,
+}
+
+pub(super) async fn list(call: Call, query: Query, _: NoBody) -> Result<Shown<Page<view::Client>>, Problem> {
+    let after = call.position(query.cursor.as_deref())?;
+    let clients = clients::page(call.desk(), after.as_deref(), query.limit.and_one()).await?;
+    Ok(call.page(clients, query.limit, |client| client.id.to_string(), |row| row.into()))
+}
+
+pub(super) async fn show(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Client>, Problem> {
+    Ok(Shown(view::Client::from(&named(&call).await?)))
+}
+
+pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Created<view::NewClient>, Problem> {
+    let kind = match new.token_endpoint_auth_method {
+        Method::None => ClientKind::Public,
+        Method::ClientSecretPost => ClientKind::Confidential(ConfidentialMethod::Post),
+        Method::ClientSecretBasic => ClientKind::Confidential(ConfidentialMethod::Basic),
+    };
+    let Create { client_name: name, redirect_uris, client_id, ceiling, .. } = new;
+    let redirect_uris = redirect_uris.into_iter().map(|address| address.0).collect();
+    let made =
+        clients::create(call.desk(), &NewClient { name, redirect_uris, kind, client_id, ceiling }).await?;
+    Ok(Created(view::NewClient::from(&made)))
+}
+
+pub(super) async fn delete(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {
+    let client = named(&call).await?;
+    clients::delete(call.desk(), client.id.as_str()).await?;
+    Ok(Gone)
+}
+
+pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Client>, Problem> {
+    standing(&call, Standing::Disabled).await
+}
+
+pub(super) async fn enable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Client>, Problem> {
+    standing(&call, Standing::Enabled).await
+}
+
+async fn named(call: &Call) -> Result<Client, Problem> {
+    clients::show(call.desk(), call.id()).await.map_err(|error| Problem::from(error).in_path())
+}
+
+async fn standing(call: &Call, standing: Standing) -> Result<Shown<view::Client>, Problem> {
+    let client = named(call).await?;
+    clients::set_standing(call.desk(), client.id.as_str(), standing).await?;
+    Ok(Shown(view::Client::from(&named(call).await?)))
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Store(error) => error.into(),
+            ClientError::Taken(_) | ClientError::Configured(_) => Self::conflict(&error),
+            ClientError::Unknown(_) => Self::not_found(&error),
+            _ => Self::invalid(&error),
+        }
+    }
+}

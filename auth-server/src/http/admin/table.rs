@@ -1,0 +1,95 @@
+//! The table of routes. What is not in it is not there, and what is in it is guarded.
+
+use std::sync::LazyLock;
+
+use super::{
+    admin_keys, clients, grants, openapi, resources,
+    route::{
+        Method::{Delete, Get, Patch, Post},
+        Route,
+    },
+    sessions, status, users,
+};
+use crate::domain::admin_key::{
+    Need,
+    Noun::{AdminKeys, Clients, Grants, Resources, Sessions, Status, Users},
+    Verb::{Read, Write},
+};
+
+/// Every route.
+pub(super) fn routes() -> &'static [Route] {
+    static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(all);
+    &ROUTES
+}
+
+#[rustfmt::skip]
+fn all() -> Vec<Route> {
+    vec![
+        Route::new((Get, "/openapi.json"), "openapi", None, "Describe this API.", openapi::get),
+        Route::new((Get, "/status"), "get_status", Need(Status, Read), "Say how the server is doing.", status::get),
+
+
+        Route::new((Get, "/grants"), "list_grants", Need(Grants, Read), "List grants, newest first.", grants::list),
+        Route::new((Get, "/grants/{id}"), "get_grant", Need(Grants, Read), "Show one grant.", grants::show),
+        Route::new((Patch, "/grants/{id}"), "narrow_grant", Need(Grants, Write), "Make a grant smaller or shorter. Access tokens from before are revoked.", grants::narrow).conflicts(),
+        Route::new((Delete, "/grants/{id}"), "revoke_grant", Need(Grants, Write), "Revoke a grant and every token of it.", grants::revoke),
+        Route::new((Post, "/grants/revoke"), "revoke_grants", Need(Grants, Write), "Revoke all grants of a person, a client, a resource server, an organization, or of everybody.", grants::sweep).fresh(),
+
+        Route::new((Get, "/users"), "list_users", Need(Users, Read), "List accounts.", users::list),
+        Route::new((Post, "/users"), "create_user", Need(Users, Write), "Make an account.", users::create).fresh().conflicts(),
+        Route::new((Get, "/users/{id}"), "get_user", Need(Users, Read), "Show one account.", users::show),
+        Route::new((Post, "/users/{id}/disable"), "disable_user", Need(Users, Write), "Disable an account: its sessions and grants end.", users::disable).fresh(),
+        Route::new((Post, "/users/{id}/enable"), "enable_user", Need(Users, Write), "Enable a disabled account. Nothing that ended comes back.", users::enable).fresh(),
+
+        Route::new((Get, "/sessions"), "list_sessions", Need(Sessions, Read), "List the browsers in which people are signed in.", sessions::list),
+        Route::new((Delete, "/sessions/{id}"), "end_session", Need(Sessions, Write), "Sign a browser out.", sessions::end),
+
+        Route::new((Get, "/clients"), "list_clients", Need(Clients, Read), "List clients, those that registered themselves included.", clients::list),
+        Route::new((Post, "/clients"), "create_client", Need(Clients, Write), "Register a client.", clients::create).conflicts(),
+        Route::new((Get, "/clients/{id}"), "get_client", Need(Clients, Read), "Show one client.", clients::show),
+        Route::new((Delete, "/clients/{id}"), "delete_client", Need(Clients, Write), "Remove a client: its grants end.", clients::delete).conflicts(),
+        Route::new((Post, "/clients/{id}/disable"), "disable_client", Need(Clients, Write), "Disable a client: its grants end.", clients::disable),
+        Route::new((Post, "/clients/{id}/enable"), "enable_client", Need(Clients, Write), "Enable a disabled client. Nothing that ended comes back.", clients::enable),
+
+        Route::new((Get, "/resources"), "list_resources", Need(Resources, Read), "List resource servers.", resources::list),
+        Route::new((Post, "/resources"), "add_resource", Need(Resources, Write), "Register a resource server.", resources::add).conflicts(),
+        Route::new((Get, "/resources/{id}"), "get_resource", Need(Resources, Read), "Show one resource server.", resources::show),
+        Route::new((Delete, "/resources/{id}"), "remove_resource", Need(Resources, Write), "Remove a resource server: grants for it end.", resources::remove),
+        Route::new((Post, "/resources/{id}/disable"), "disable_resource", Need(Resources, Write), "Disable a resource server: grants for it end.", resources::disable),
+        Route::new((Post, "/resources/{id}/enable"), "enable_resource", Need(Resources, Write), "Enable a disabled resource server. Nothing that ended comes back.", resources::enable),
+
+
+
+        Route::new((Get, "/admin-keys"), "list_admin_keys", Need(AdminKeys, Read), "List the keys for this API, newest first.", admin_keys::list),
+        Route::new((Post, "/admin-keys"), "create_admin_key", Need(AdminKeys, Write), "Make a key for this API.", admin_keys::create).fresh(),
+        Route::new((Delete, "/admin-keys/{id}"), "revoke_admin_key", Need(AdminKeys, Write), "Revoke a key for this API, and those that were made with it.", admin_keys::revoke).fresh(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::admin::route::SignIn;
+
+    #[test]
+    fn every_route_has_a_place_and_a_name_of_its_own() {
+        let places: BTreeSet<_> = routes().iter().map(|route| (route.path, route.method)).collect();
+        let names: BTreeSet<_> = routes().iter().map(|route| route.name).collect();
+        assert_eq!((places.len(), names.len()), (routes().len(), routes().len()));
+        // A fixed part stands before a parameter in its place, since the first match answers.
+        for route in routes() {
+            assert!(!route.path.ends_with('/'), "{route:?}");
+        }
+    }
+
+    #[test]
+    fn every_change_needs_leave_to_write_and_every_look_leave_to_read() {
+        for route in routes().iter().filter(|route| route.name != "openapi") {
+            let verb = if route.method == Get { Read } else { Write };
+            assert_eq!(route.need.map(|need| need.1), Some(verb), "{route:?}");
+            assert!(verb == Write || route.sign_in == SignIn::Any, "{route:?}");
+        }
+    }
+}

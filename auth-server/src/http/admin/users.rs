@@ -1,0 +1,107 @@
+//! `/users`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    problem::Problem,
+    query::Limit,
+    route::{Call, Created, NoBody, NoQuery, Page, Shown},
+};
+use crate::{
+    domain::user::User,
+    flows::admin::{
+        Standing,
+        users::{self, NewUser, Role, UserError},
+        view,
+    },
+};
+
+/// Which people, and which page of them.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {
+    /// The one with this e-mail address.
+    #[schemars(length(min = 1))]
+    email: Option<String>,
+    /// How many the page shows.
+    #[serde(default)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    #[schemars(length(min = 1))]
+    cursor: Option<String>,
+}
+
+/// What an account is made from.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CreateUser")]
+pub(super) struct Create {
+    /// The e-mail address, which is the account's name.
+    #[schemars(email)]
+    email: String,
+    /// What to call the person.
+    #[schemars(length(min = 1, max = 100))]
+    name: Option<String>,
+    /// Names of groups.
+    #[serde(default)]
+    groups: Vec<String>,
+    /// Whether the person administers this server. A key needs the permission `*` for that.
+    #[serde(default)]
+    admin: bool,
+    /// The password.
+    #[schemars(length(min = 8, max = 1024))]
+    password: String,
+}
+
+pub(super) async fn list(call: Call, query: Query, _: NoBody) -> Result<Shown<Page<view::User>>, Problem> {
+    let after = call.position(query.cursor.as_deref())?;
+    let users =
+        users::page(call.desk(), query.email.as_deref(), after.as_deref(), query.limit.and_one()).await?;
+    Ok(call.page(users, query.limit, |user| user.id.to_string(), |row| row.into()))
+}
+
+pub(super) async fn show(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::User>, Problem> {
+    Ok(Shown(view::User::from(&named(&call).await?)))
+}
+
+pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Created<view::User>, Problem> {
+    let Create { email, name, groups, admin, password } = new;
+    let role = if admin { Role::Administrator } else { Role::Person };
+    if role == Role::Administrator {
+        call.may_make_administrators()?;
+    }
+    let new = NewUser { email, name, groups, role, password };
+    let user = users::create(call.desk(), &call.context().passwords, new).await?;
+    Ok(Created(view::User::from(&user)))
+}
+
+pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::User>, Problem> {
+    standing(&call, Standing::Disabled).await
+}
+
+pub(super) async fn enable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::User>, Problem> {
+    standing(&call, Standing::Enabled).await
+}
+
+async fn named(call: &Call) -> Result<User, Problem> {
+    users::show(call.desk(), call.id()).await.map_err(|error| Problem::from(error).in_path())
+}
+
+async fn standing(call: &Call, standing: Standing) -> Result<Shown<view::User>, Problem> {
+    let user = named(call).await?;
+    users::set_standing(call.desk(), user.email.as_str(), standing).await?;
+    Ok(Shown(view::User::from(&users::show(call.desk(), user.id.as_str()).await?)))
+}
+
+impl From<UserError> for Problem {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Store(error) => error.into(),
+            UserError::Taken(_) => Self::conflict(&error),
+            UserError::Unknown(_) | UserError::UnknownId(_) => Self::not_found(&error),
+            UserError::Busy(_) => Self::busy(&error),
+            UserError::Email(_) | UserError::Name(_) | UserError::Password(_) => Self::invalid(&error),
+        }
+    }
+}
