@@ -83,21 +83,9 @@ impl Database {
         database
     }
 
+    /// In the server's own database: what makes and drops ours.
     fn sql(&self, statement: &str) -> Result<(), String> {
-        let done = std::process::Command::new("psql")
-            .args([
-                "--no-psqlrc",
-                "--quiet",
-                "--set",
-                "ON_ERROR_STOP=1",
-                "--dbname",
-                &self.server,
-                "--command",
-            ])
-            .arg(statement)
-            .output()
-            .expect("psql runs");
-        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+        psql(&self.server, statement)
     }
 
     fn url(&self) -> String {
@@ -105,6 +93,14 @@ impl Database {
         url.set_path(&self.name);
         url.into()
     }
+}
+
+fn psql(url: &str, statement: &str) -> Result<(), String> {
+    let done = std::process::Command::new("psql")
+        .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", url, "--command", statement])
+        .output()
+        .expect("psql runs");
+    if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
 }
 
 impl Drop for Database {
@@ -146,6 +142,11 @@ impl Plan {
     }
 }
 
+/// How a test changes an `SQLite` file; Debian's Python has the library, the machine need not have the program.
+const ALTER: &str = "import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=10) as database:
+    database.execute(sys.argv[2])";
+
 /// Running servers, an account for Alice, and everything gone when it is dropped.
 #[derive(Debug)]
 pub struct House {
@@ -156,7 +157,7 @@ pub struct House {
     issuer: String,
     mcp_url: String,
     alice: Person,
-    _database: Option<Database>,
+    database: Option<Database>,
     _keyspace: Option<Keyspace>,
     folder: TempDir,
     ports: [Port; 2],
@@ -200,7 +201,7 @@ impl House {
             issuer,
             mcp_url,
             alice: alice.clone(),
-            _database: database,
+            database,
             _keyspace: keyspace,
             folder,
             ports,
@@ -262,6 +263,19 @@ impl House {
             stdout: String::from_utf8(done.stdout).expect("it prints text"),
             stderr: String::from_utf8(done.stderr).expect("it prints text"),
         }
+    }
+
+    /// Changes rows behind the back of the running server: time that has passed, or what a test cannot wait for.
+    pub fn alter(&self, statement: &str) {
+        if let Some(database) = &self.database {
+            psql(&database.url(), statement).unwrap_or_else(|reason| panic!("{statement}: {reason}"));
+            return;
+        }
+        let file = self.folder.path().join("doorward.db");
+        let done =
+            std::process::Command::new("python3").args(["-c", ALTER]).arg(file).arg(statement).output();
+        let done = done.expect("python3 runs");
+        assert!(done.status.success(), "{statement}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// Everything that `doorward serve` has printed, over all its starts.

@@ -8,6 +8,7 @@
 //! | [`house`] | the operator: starts `doorward` and `doorward-artifacts`, creates people, restarts, reads logs |
 //! | [`compose`] | the same with `docker-compose.yml` |
 //! | [`visitor`] | the person at a browser without scripts |
+//! | [`admin`] | the administrator: the admin API with a key or a browser |
 //! | [`client`] | an MCP client: discovery, registration, PKCE, tokens |
 //! | [`session`] | client and person together: a whole sign-in in one call |
 //! | [`mcp`] | the same client speaking MCP with the token it got |
@@ -16,6 +17,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a test harness reports every failure by panicking")]
 
+pub mod admin;
 pub mod answer;
 pub mod client;
 pub mod compose;

@@ -84,6 +84,11 @@ impl Visitor {
         Self { http: process::builder().cookie_store(true).build().expect("an HTTP client can be made") }
     }
 
+    /// Its HTTP client with all its cookies, for a request that no page sends.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// Opens an address and follows redirects as long as they stay on its server.
     pub async fn open(&self, url: &str) -> Landing {
         self.go(self.http.get(url), url.parse().expect("a URL")).await

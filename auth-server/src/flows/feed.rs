@@ -58,6 +58,11 @@ impl Feed {
         Ok(Self { epoch, heads, open, waiting, pages: Mutex::default() })
     }
 
+    /// The name of this life of the feed.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
     /// How far everything is, as far as this replica knows.
     pub fn heads(&self) -> watch::Receiver<Heads> {
         self.heads.subscribe()

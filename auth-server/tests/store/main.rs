@@ -16,6 +16,7 @@ mod hold;
 mod housekeeping;
 mod kill;
 mod opening;
+mod pages;
 mod refresh_tokens;
 mod resources;
 mod sessions;

@@ -363,6 +363,8 @@ pub struct Status {
     pub issuer: String,
     /// Where it keeps its data: `sqlite` or `postgresql`.
     pub store: String,
+    /// The name of this life of the revocation feed: a restored database gives it a new one.
+    pub feed_epoch: String,
     /// The last number of the revocation feed.
     pub feed_sequence: i64,
     /// The last number of the audit trail's chain.

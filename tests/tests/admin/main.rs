@@ -1,0 +1,9 @@
+//! The admin API and the commands beside it, over real HTTP on a real process: who may do what, what it does to tokens that
+//! are out, and what is written down about it.
+
+mod authorization;
+mod browser;
+mod grants;
+mod keys;
+mod lists;
+mod nouns;

@@ -1,0 +1,162 @@
+//! People, clients, resource servers and sessions: what the API makes is what the commands and the sign-in know.
+
+use e2e::admin::{Admin, expect_problem, signed_in};
+use e2e::client::text;
+use e2e::house::{House, Person, Plan, Store};
+use serde_json::{Value, json};
+
+async fn house() -> House {
+    House::build(Plan::on(Store::Sqlite).without_artifacts()).await
+}
+
+/// Percent-encoded in full, as one part of a path.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[tokio::test]
+async fn an_account_is_made_shown_disabled_and_enabled() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["*"]);
+    let person = Person { email: "bob@example.test".to_owned(), password: e2e::fresh() };
+    let new = json!({"email": "Bob@Example.test", "name": "Bob", "groups": ["staff", "ops", "ops"], "password": person.password});
+    let made = admin.send("POST", "/users", &new).await.expect(201);
+    assert_eq!(made["email"], "bob@example.test");
+    assert_eq!(made["groups"], json!(["ops", "staff"]));
+    expect_problem(&admin.send("POST", "/users", &new).await, 409, "conflict");
+    signed_in(&house, &person).await;
+
+    let listed = house.cli(&["user", "list", "--json"], "").json();
+    assert_eq!(listed.as_array().expect("a list").iter().find(|user| user["name"] == "Bob"), Some(&made));
+    for who in [text(&made["id"]), person.email.clone(), "BOB@example.test".to_owned()] {
+        assert_eq!(admin.get(&format!("/users/{who}")).await.expect(200), made);
+    }
+    let path = format!("/users/{}", text(&made["id"]));
+    assert_eq!(admin.post(&format!("{path}/disable")).await.expect(200)["disabled"], true);
+    assert_eq!(admin.all(&format!("/sessions?user={}", person.email), 50).await, Vec::<Value>::new());
+    assert_eq!(admin.post(&format!("{path}/enable")).await.expect(200)["disabled"], false);
+    for nobody in ["nobody@example.test", "usr_01J00000000000000000000000", "x"] {
+        expect_problem(&admin.post(&format!("/users/{nobody}/disable")).await, 404, "not_found");
+    }
+    for wrong in [
+        json!({"email": "x", "password": "long enough"}),
+        json!({"email": "c@example.test", "password": "short"}),
+        json!({"email": "c@example.test"}),
+        json!({"email": "c@example.test", "password": "long enough", "name": "a\nb"}),
+        json!({"email": "c@example.test", "password": "long enough", "disabled": true}),
+    ] {
+        let answer = admin.send("POST", "/users", &wrong).await;
+        expect_problem(&answer, 400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_made_shown_disabled_and_deleted() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["*"]);
+    let new = |method: &str| {
+        json!({
+            "client_name": "Report", "redirect_uris": ["https://app.test/cb"],
+            "token_endpoint_auth_method": method, "ceiling": "read",
+        })
+    };
+    let public = admin.send("POST", "/clients", &new("none")).await.expect(201);
+    assert!(public.get("client_secret").is_none(), "{public:#}");
+    let made = admin.send("POST", "/clients", &new("client_secret_basic")).await.expect(201);
+    assert!(made["client_secret"].as_str().is_some_and(|secret| secret.starts_with("dws_")), "{made:#}");
+    assert_eq!(made["label"], "registered");
+    let path = format!("/clients/{}", text(&made["client_id"]));
+    let shown = admin.get(&path).await.expect(200);
+    assert!(shown.get("client_secret").is_none(), "{shown:#}");
+    assert_eq!(shown["ceiling"], "read");
+    assert_eq!(admin.post(&format!("{path}/disable")).await.expect(200)["disabled"], true);
+    assert_eq!(admin.get(&path).await.expect(200)["disabled"], true);
+    assert_eq!(admin.delete(&path).await.status, 204);
+    expect_problem(&admin.get(&path).await, 404, "not_found");
+    expect_problem(&admin.delete(&path).await, 404, "not_found");
+    let fixed = format!("/clients/{}", e2e::house::FIXED_CLIENT);
+    expect_problem(&admin.delete(&fixed).await, 409, "conflict");
+    let mut taken = new("none");
+    taken["client_id"] = public["client_id"].clone();
+    expect_problem(&admin.send("POST", "/clients", &taken).await, 409, "conflict");
+    for (member, value) in [
+        ("redirect_uris", json!([])),
+        ("redirect_uris", json!(["javascript:alert(1)"])),
+        ("redirect_uris", json!([format!("{}/cb", house.issuer())])),
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        ("ceiling", json!("everything")),
+        ("client_name", json!("")),
+    ] {
+        let mut wrong = new("none");
+        wrong[member] = value;
+        let answer = admin.send("POST", "/clients", &wrong).await;
+        expect_problem(&answer, 400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_server_is_found_by_its_address_and_by_its_identifier() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["*"]);
+    let address = "https://mcp.example.test/a%20b?x=1+2";
+    let model = json!({
+        "permissions": [{"name": "wiki:read", "tools": ["search"]}],
+        "tiers": [{"id": "read", "title": "Read", "sentence": "Read the wiki.", "permissions": ["wiki:read"]}],
+    });
+    let new = json!({"resource": address, "name": "Wiki", "model": model});
+    let made = admin.send("POST", "/resources", &new).await.expect(201);
+    assert_eq!(made["resource"], address);
+    assert!(text(&made["client_secret"]).starts_with("dws_"));
+    expect_problem(&admin.send("POST", "/resources", &new).await, 409, "conflict");
+    let by_id = format!("/resources/{}", text(&made["client_id"]));
+    let shown = admin.get(&by_id).await.expect(200);
+    assert_eq!(
+        (&shown["name"], &shown["model"]["permissions"][0]["name"]),
+        (&json!("Wiki"), &json!("wiki:read"))
+    );
+    assert_eq!(admin.get(&format!("/resources/{}", encoded(address))).await.expect(200), shown);
+    assert_eq!(shown, house.cli(&["resource", "show", address, "--json"], "").json());
+    assert_eq!(admin.post(&format!("{by_id}/disable")).await.expect(200)["disabled"], true);
+    assert_eq!(house.cli(&["resource", "enable", address, "--json"], "").json()["disabled"], false);
+    assert_eq!(admin.delete(&format!("/resources/{}", encoded(address))).await.status, 204);
+    expect_problem(&admin.get(&by_id).await, 404, "not_found");
+    for nothing in ["rs_nothing", "x", &encoded("https://nothing.test/"), &encoded("../users")] {
+        expect_problem(&admin.get(&format!("/resources/{nothing}")).await, 404, "not_found");
+    }
+    let mut wrong = new.clone();
+    wrong["model"]["tiers"][0]["permissions"] = json!(["wiki:write"]);
+    let detail = expect_problem(&admin.send("POST", "/resources", &wrong).await, 400, "invalid_request");
+    assert!(detail.contains("wiki:write"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_browser_is_listed_and_signed_out() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["sessions:read", "sessions:write"]);
+    assert_eq!(admin.all("/sessions", 50).await, Vec::<Value>::new());
+    let bob = house.user("bob@example.test");
+    let browser = signed_in(&house, house.alice()).await;
+    signed_in(&house, &bob).await;
+    signed_in(&house, &bob).await;
+    assert_eq!(admin.all("/sessions", 1).await.len(), 3);
+    let of_alice = admin.all(&format!("/sessions?user={}", house.alice().email), 50).await;
+    assert_eq!(of_alice.len(), 1);
+    assert_eq!(
+        house.cli(&["session", "list", "--user", &house.alice().email, "--json"], "").json(),
+        json!(of_alice)
+    );
+
+    let id = text(&of_alice[0]["id"]);
+    assert_eq!(browser.open(house.issuer()).await.page().kind, "home");
+    assert_eq!(admin.delete(&format!("/sessions/{id}")).await.status, 204);
+    assert_eq!(browser.open(house.issuer()).await.page().kind, "login");
+    for gone in [id.as_str(), "ses_x", "x"] {
+        expect_problem(&admin.delete(&format!("/sessions/{gone}")).await, 404, "not_found");
+    }
+    let rest = house.cli(&["session", "list", "--json"], "").json();
+    let ended = house.cli(&["session", "end", &text(&rest[0]["id"]), "--json"], "").json();
+    assert_eq!(ended["ended"], true);
+    assert_eq!(house.cli(&["session", "list", "--json"], "").json().as_array().map(Vec::len), Some(1));
+    house.alter("update sessions set last_seen_at = last_seen_at - 86400");
+    assert_eq!(admin.all("/sessions", 50).await, Vec::<Value>::new(), "an idle session is over");
+}
