@@ -7,7 +7,7 @@ use doorward_shared::{
     secret::SystemEntropy,
     time::{Clock, SystemClock, Timestamp},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     output::{Answer, Failure, table},
@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     domain::signing_key::StoredSigningKey,
     flows::{
-        admin::Desk,
+        admin::{Desk, view},
         signing_keys::{self, Taken},
     },
     keys::{KeyEncryptionKey, Missing},
@@ -59,13 +59,13 @@ async fn carry_out(command: Command, desk: Desk<'_>, config: &Config) -> Result<
             let heading = ["KID", "ALGORITHM", "STATE", "CREATED", "ACTIVATED", "RETIRED"];
             let none = "no signing keys yet; the first start of the server makes them";
             let text = table(heading, &rows, none);
-            Answer::new(text, &keys.iter().map(as_json).collect::<Vec<_>>())
+            Answer::new(text, &keys.iter().map(view::SigningKey::from).collect::<Vec<_>>())
         }
         Command::Rotate => {
             let kek = app::key_encryption_key(config, &SystemEntropy)?;
             let data_key = signing_keys::data_key(desk, &kek).await?;
             let taken = signing_keys::rotate(desk, &data_key).await?;
-            Answer::new(now_signs(&taken), &as_json(&taken.key))
+            Answer::new(now_signs(&taken), &view::SigningKey::from(&taken.key))
         }
         Command::Revoke { kid } => {
             let kek = app::key_encryption_key(config, &SystemEntropy)?;
@@ -119,17 +119,6 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     let unit = units.into_iter().find(|(length, _)| seconds >= 2 * length);
     let (length, unit) = unit.unwrap_or((1, 's'));
     format!("{}{unit} ago", seconds / length)
-}
-
-fn as_json(key: &StoredSigningKey) -> Value {
-    json!({
-        "kid": key.kid,
-        "algorithm": key.algorithm.as_str(),
-        "state": key.state.as_str(),
-        "created_at": key.created_at.seconds(),
-        "activated_at": key.activated_at.map(Timestamp::seconds),
-        "retired_at": key.retired_at.map(Timestamp::seconds),
-    })
 }
 
 #[cfg(test)]

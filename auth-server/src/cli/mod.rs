@@ -3,9 +3,9 @@
 
 mod admin;
 mod clients;
-mod keys;
 mod dates;
 mod grants;
+mod keys;
 mod output;
 mod resources;
 mod serve;

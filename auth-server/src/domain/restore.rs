@@ -119,6 +119,7 @@ impl Since {
             Action::SignedIn
             | Action::SignInFailed
             | Action::SignedOut
+            | Action::SessionEnded
             | Action::ClientRegistered
             | Action::ConsentGiven
             | Action::ConsentDenied

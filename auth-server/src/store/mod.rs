@@ -370,17 +370,7 @@ pub trait Pages: Send + Sync {
 /// The whole port.
 #[async_trait]
 pub trait Store:
-    Users
-    + Sessions
-    + Clients
-    + Resources
-    + Grants
-    + SigningKeys
-    + AdminKeys
-    + Pages
-    + Feed
-    + Trail
-    + Backups
+    Users + Sessions + Clients + Resources + Grants + SigningKeys + AdminKeys + Pages + Feed + Trail + Backups
 {
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;

@@ -6,8 +6,8 @@
 
 #[macro_use]
 mod backend;
-mod backups;
 mod admin_keys;
+mod backups;
 mod clients;
 mod codes;
 mod feed;

@@ -1,8 +1,10 @@
 //! People, clients, resource servers and sessions: what the API makes is what the commands and the sign-in know.
 
 use e2e::admin::{Admin, expect_problem, signed_in};
-use e2e::client::text;
+use e2e::answer::Answer;
+use e2e::client::{decode, text};
 use e2e::house::{House, Person, Plan, Store};
+use e2e::session::Session;
 use serde_json::{Value, json};
 
 async fn house() -> House {
@@ -159,4 +161,31 @@ async fn a_browser_is_listed_and_signed_out() {
     assert_eq!(house.cli(&["session", "list", "--json"], "").json().as_array().map(Vec::len), Some(1));
     house.alter("update sessions set last_seen_at = last_seen_at - 86400");
     assert_eq!(admin.all("/sessions", 50).await, Vec::<Value>::new(), "an idle session is over");
+}
+
+#[tokio::test]
+async fn signing_keys_are_rotated_and_revoked() {
+    let house = House::start(Store::Sqlite).await;
+    let admin = Admin::with(&house, &["keys:read", "keys:write", "status:read"]);
+    let signs = async || text(&admin.get("/status").await.expect(200)["signing_key"]);
+    let session = Session::begin(&house, &["read"]).await;
+    let kid = text(&decode(&session.tokens.access).0["kid"]);
+    assert_eq!(signs().await, kid);
+
+    let rotated = admin.post("/keys/rotate").await.expect(200);
+    let next = text(&rotated["active"]["kid"]);
+    assert_ne!(next, kid);
+    assert_eq!(signs().await, next, "the next token is signed with it");
+    let keys = admin.all("/keys", 1).await;
+    assert_eq!(json!(keys), house.cli(&["keys", "list", "--json"], "").json());
+    let state = |kid: &str| keys.iter().find(|key| key["kid"] == kid).map(|key| text(&key["state"]));
+    assert_eq!((state(&kid).as_deref(), state(&next).as_deref()), (Some("retired"), Some("active")));
+
+    let revoked = admin.post(&format!("/keys/{kid}/revoke")).await.expect(200);
+    assert_eq!(revoked["active"]["kid"], next.as_str());
+    expect_problem(&admin.post(&format!("/keys/{kid}/revoke")).await, 409, "conflict");
+    expect_problem(&admin.post("/keys/nothing/revoke").await, 404, "not_found");
+    let userinfo = session.client.discovery.endpoint("userinfo_endpoint");
+    let asked = e2e::process::client().get(userinfo).bearer_auth(&session.tokens.access);
+    assert_eq!(Answer::to(asked).await.status, 401, "its tokens are refused");
 }

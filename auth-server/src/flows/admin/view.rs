@@ -291,6 +291,39 @@ impl Grant {
     }
 }
 
+/// A key that signs tokens, or once did.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SigningKey {
+    /// Its identifier: the RFC 7638 thumbprint of the public key.
+    pub kid: String,
+    /// Its one algorithm.
+    pub algorithm: String,
+    /// What it is good for: `next`, `active`, `retired`, `removed`, `revoked`.
+    pub state: String,
+    /// When it was made, and published.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+    /// When it began to sign.
+    #[schemars(with = "Option<i64>")]
+    pub activated_at: Option<Timestamp>,
+    /// When it stopped.
+    #[schemars(with = "Option<i64>")]
+    pub retired_at: Option<Timestamp>,
+}
+
+impl From<&domain::signing_key::StoredSigningKey> for SigningKey {
+    fn from(key: &domain::signing_key::StoredSigningKey) -> Self {
+        Self {
+            kid: key.kid.clone(),
+            algorithm: key.algorithm.as_str().to_owned(),
+            state: key.state.as_str().to_owned(),
+            created_at: key.created_at,
+            activated_at: key.activated_at,
+            retired_at: key.retired_at,
+        }
+    }
+}
+
 /// A key for the admin API.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AdminKey {
@@ -367,6 +400,8 @@ pub struct Status {
     pub feed_epoch: String,
     /// The last number of the revocation feed.
     pub feed_sequence: i64,
+    /// The `kid` of the key that signs here.
+    pub signing_key: String,
     /// The last number of the audit trail's chain.
     pub audit_sequence: i64,
 }

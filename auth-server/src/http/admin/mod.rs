@@ -12,6 +12,7 @@ mod query;
 mod resources;
 mod route;
 mod sessions;
+mod signing_keys;
 mod status;
 mod table;
 mod users;

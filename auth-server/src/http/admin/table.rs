@@ -8,11 +8,11 @@ use super::{
         Method::{Delete, Get, Patch, Post},
         Route,
     },
-    sessions, status, users,
+    sessions, signing_keys, status, users,
 };
 use crate::domain::admin_key::{
     Need,
-    Noun::{AdminKeys, Clients, Grants, Resources, Sessions, Status, Users},
+    Noun::{AdminKeys, Clients, Grants, Keys, Resources, Sessions, Status, Users},
     Verb::{Read, Write},
 };
 
@@ -59,6 +59,10 @@ fn all() -> Vec<Route> {
         Route::new((Post, "/resources/{id}/enable"), "enable_resource", Need(Resources, Write), "Enable a disabled resource server. Nothing that ended comes back.", resources::enable),
 
 
+
+        Route::new((Get, "/keys"), "list_keys", Need(Keys, Read), "List signing keys, oldest first.", signing_keys::list),
+        Route::new((Post, "/keys/rotate"), "rotate_keys", Need(Keys, Write), "Let the next signing key sign from now on.", signing_keys::rotate).fresh().conflicts(),
+        Route::new((Post, "/keys/{id}/revoke"), "revoke_key", Need(Keys, Write), "Declare a signing key bad: every token of it is refused.", signing_keys::revoke).fresh().conflicts(),
 
         Route::new((Get, "/admin-keys"), "list_admin_keys", Need(AdminKeys, Read), "List the keys for this API, newest first.", admin_keys::list),
         Route::new((Post, "/admin-keys"), "create_admin_key", Need(AdminKeys, Write), "Make a key for this API.", admin_keys::create).fresh(),
