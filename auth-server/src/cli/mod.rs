@@ -2,6 +2,7 @@
 //! the reason on standard error; 2: not understood.
 
 mod admin;
+mod audit;
 mod clients;
 mod dates;
 mod grants;
@@ -58,6 +59,9 @@ enum Command {
     /// Manage the resource servers (MCP servers) that accept tokens of this server.
     #[command(subcommand)]
     Resource(resources::Command),
+    /// Check or print the audit trail: what was done, by whom, when.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Manage the keys that sign tokens, and the key that encrypts them in the database.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -97,6 +101,7 @@ impl Order {
             Command::Session(command) => sessions::run(command, &config).await,
             Command::Client(command) => clients::run(command, &config).await,
             Command::Resource(command) => resources::run(command, &config).await,
+            Command::Audit(command) => audit::run(command, &config).await,
             Command::Keys(command) => keys::run(command, &config).await,
             Command::Admin(command) => admin::run(command, &config).await,
         }
@@ -136,6 +141,8 @@ mod tests {
             "check-config --json --config FILE",
             "user create --email a@b.test --name Alice --admin --group ops --group dev --password-stdin",
             "user list --json",
+            "audit export --since 5",
+            "audit verify --checkpoint FILE --json",
             "user disable a@b.test",
             "user enable a@b.test",
             "resource add --url http://localhost:9100/mcp --name Artifacts --mode consent --model FILE --json",

@@ -64,6 +64,29 @@ impl Failure {
     }
 }
 
+/// An answer of many lines, each printed as soon as it is known.
+pub(super) struct Lines(io::BufWriter<io::Stdout>);
+
+impl Lines {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self(io::BufWriter::new(io::stdout()))
+    }
+
+    /// Prints one.
+    pub(super) fn print(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.0, "{line}")
+            .map_err(|error| Failure::because(format_args!("the answer could not be written: {error}")))
+    }
+
+    /// Makes sure that all are out.
+    pub(super) fn finish(mut self) -> Result<Answer, Failure> {
+        let out = self.0.flush();
+        out.map_err(|error| Failure::because(format_args!("the answer could not be written: {error}")))?;
+        Ok(Answer::nothing())
+    }
+}
+
 /// Prints an answer. One that could not be printed was not given: a secret in it is lost, and the caller has to know.
 pub(super) fn answer(answer: &Answer, form: Form) -> ExitCode {
     let text = match form {

@@ -260,7 +260,7 @@ pub struct Checkpoint {
     pub link: Link,
     /// When.
     pub at: Timestamp,
-    /// The same, as a JWS of this server: claims `iss`, `iat`, `sequence`, `hash`.
+    /// The same, signed: payload (claims `iss`, `iat`, `sequence`, `hash`) and signature of a JWS.
     pub signed: String,
 }
 

@@ -29,3 +29,4 @@ mod session;
 mod sockets;
 mod stage;
 mod tls;
+mod trail;
