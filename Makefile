@@ -2,10 +2,11 @@
 # make check   format, lints, documentation, and the tests of the parts: the fast inner loop
 # make test    everything that proves the product, real clients and a real browser included
 # make compose  docker-compose.yml for real: builds the images, walks the golden path through them; needs root and Debian
-# make bench   how fast both servers start, and how much memory they hold
+# make bench   how fast both servers start, how much memory they hold, and how soon a revocation is heard
+# make faults  ten thousand revocations on each store, the server killed in the middle of them: how many were lost
 # make audit   known weaknesses and licences of dependencies; needs cargo-deny and its advisory list
 
-.PHONY: run check test compose bench audit programs install
+.PHONY: run check test compose bench faults audit programs install
 
 programs:
 	cargo build --release --bin doorward --bin doorward-artifacts
@@ -31,8 +32,12 @@ compose:
 	@tests/install-nextest
 	tests/compose/run
 
-bench: programs
+bench: install programs
 	tests/bench-start
+	tests/with-stores cargo bench --quiet --package e2e --bench revocation
+
+faults: install programs
+	tests/with-stores cargo bench --quiet --package e2e --bench kills
 
 audit:
 	cargo deny check

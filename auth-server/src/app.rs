@@ -22,7 +22,7 @@ use crate::{
     flows::{
         Context,
         admin::Desk,
-        clients,
+        clients, clock,
         feed::{self, Feed},
         housekeeping, setup,
         signing_keys::{self, SigningKeyError},
@@ -113,6 +113,7 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         store,
         keys,
         clock,
+        offset: clock::Offset::default(),
         entropy,
         policy,
     };
@@ -138,6 +139,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let site = Arc::new(Site::new(context, forms, cursors, proxies));
 
     store.listen().await?;
+    clock::look(&site.context).await?;
     let background = [
         tokio::spawn(keep_tidy(Arc::clone(&site))),
         tokio::spawn(keep_keys(Arc::clone(&site))),
@@ -194,7 +196,7 @@ fn is_missing(address: SocketAddr, error: &io::Error) -> bool {
 }
 
 async fn follow(site: Arc<Site>) {
-    feed::follow(&site.context).await;
+    tokio::join!(feed::follow(&site.context), clock::watch(&site.context));
 }
 
 async fn keep_trail(site: Arc<Site>) {

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::fresh;
 use crate::ports::Port;
-use crate::process::{Process, command};
+use crate::postgres::Database;
+use crate::process::{Process, command, command_of, program};
 use crate::redis::Keyspace;
 
 /// The id of the public client that a fresh house knows from its configuration.
@@ -61,62 +62,19 @@ impl Output {
     }
 }
 
-/// A database that is there as long as its house.
-#[derive(Debug)]
-struct Database {
-    server: String,
-    name: String,
-}
-
-impl Database {
-    #[expect(clippy::disallowed_methods, reason = "how tests/with-stores says where its server is")]
-    fn create() -> Self {
-        let Ok(server) = std::env::var("DOORWARD_TEST_POSTGRES") else {
-            panic!("DOORWARD_TEST_POSTGRES names no PostgreSQL: run this through tests/with-stores");
-        };
-        // Only a lower-case name needs no quotes anywhere.
-        let name = format!("house_{}", fresh().replace(['-', '_'], "").to_lowercase());
-        let database = Self { server, name };
-        if let Err(reason) = database.sql(&format!("create database {}", database.name)) {
-            panic!("no database: {reason}");
-        }
-        database
-    }
-
-    /// In the server's own database: what makes and drops ours.
-    fn sql(&self, statement: &str) -> Result<(), String> {
-        psql(&self.server, statement)
-    }
-
-    fn url(&self) -> String {
-        let mut url = url::Url::parse(&self.server).expect("DOORWARD_TEST_POSTGRES is a URL");
-        url.set_path(&self.name);
-        url.into()
-    }
-}
-
-fn psql(url: &str, statement: &str) -> Result<(), String> {
-    let done = std::process::Command::new("psql")
-        .args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", url, "--command", statement])
-        .output()
-        .expect("psql runs");
-    if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // What cannot be dropped goes with the server; a panic here would hide why a test failed.
-        let _ = self.sql(&format!("drop database {} with (force)", self.name));
-    }
-}
-
 /// What a house is started with, beside its defaults.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
     /// Where it keeps its data.
     pub store: Store,
     /// Whether the reference MCP server is started too.
     pub artifacts: bool,
+    /// Where it listens.
+    pub port: Option<Port>,
+    /// What the server is called, if that is another place than the one where it listens.
+    pub issuer: Option<String>,
+    /// A program that starts `doorward`, and its first arguments: `strace` with its options.
+    pub through: Vec<String>,
     /// Further environment of `doorward`.
     pub settings: Vec<(String, String)>,
 }
@@ -124,13 +82,34 @@ pub struct Plan {
 impl Plan {
     /// Both servers with default settings.
     pub fn on(store: Store) -> Self {
-        Self { store, artifacts: true, settings: Vec::new() }
+        Self { store, artifacts: true, port: None, issuer: None, through: Vec::new(), settings: Vec::new() }
     }
 
     /// Adds one setting of `doorward`: `TOKEN__ACCESS_TTL` is `DOORWARD__TOKEN__ACCESS_TTL`.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((format!("DOORWARD__{name}"), value.to_owned()));
+        self
+    }
+
+    /// Listens on this port instead of a free one.
+    #[must_use]
+    pub fn at(mut self, port: Port) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Calls the server by the name of something in front of it, which has to be there by now.
+    #[must_use]
+    pub fn behind(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Starts `doorward` through another program, which finds what to start behind its own arguments.
+    #[must_use]
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -154,7 +133,9 @@ pub struct House {
     auth: Process,
     artifacts: Option<Process>,
     environment: Vec<(String, String)>,
+    through: Vec<String>,
     issuer: String,
+    origin: String,
     mcp_url: String,
     alice: Person,
     database: Option<Database>,
@@ -173,8 +154,9 @@ impl House {
     pub async fn build(plan: Plan) -> Self {
         let folder =
             tempfile::Builder::new().prefix("doorward-house.").tempdir().expect("a folder can be made");
-        let ports = [Port::reserve(), Port::reserve()];
-        let issuer = format!("http://localhost:{}", ports[0].number());
+        let ports = [plan.port.unwrap_or_else(Port::reserve), Port::reserve()];
+        let origin = format!("http://localhost:{}", ports[0].number());
+        let issuer = plan.issuer.unwrap_or_else(|| origin.clone());
         let mcp_url = format!("http://localhost:{}/mcp", ports[1].number());
         let database = (plan.store == Store::Postgres).then(Database::create);
         let keyspace = (plan.store == Store::Postgres).then(Keyspace::create);
@@ -192,13 +174,15 @@ impl House {
         environment.extend(plan.settings);
         write_key_encryption_key(&folder.path().join("kek"));
 
-        let auth = start_auth_server(&folder, &environment);
+        let auth = start_auth_server(&folder, &plan.through, &environment);
         let alice = Person { email: "alice@example.test".to_owned(), password: fresh() };
         let mut house = Self {
             auth,
             artifacts: None,
             environment,
+            through: plan.through,
             issuer,
+            origin,
             mcp_url,
             alice: alice.clone(),
             database,
@@ -206,7 +190,7 @@ impl House {
             folder,
             ports,
         };
-        house.auth.ready(&house.issuer).await;
+        house.auth.ready(&house.origin).await;
         house.add_user(&alice, &["--name", "Alice"]);
         let credentials =
             house.cli(&["resource", "add", "--url", &house.mcp_url, "--name", "Artifacts", "--json"], "");
@@ -220,6 +204,36 @@ impl House {
     /// The issuer, without a trailing slash.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Where the authorization server itself listens: the issuer, unless something is in front of it.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The process of the authorization server.
+    pub fn auth_server(&mut self) -> &mut Process {
+        &mut self.auth
+    }
+
+    /// The process id of the authorization server.
+    pub fn auth_server_id(&self) -> u32 {
+        self.auth.id()
+    }
+
+    /// The environment of the authorization server, for another one beside it.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// Where the credentials of the resource server are.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.folder.path().join("artifacts.credentials")
+    }
+
+    /// The database of a house on `PostgreSQL`.
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().expect("a house on PostgreSQL")
     }
 
     /// The MCP URL of the reference server, which is also its resource identifier.
@@ -268,7 +282,7 @@ impl House {
     /// Changes rows behind the back of the running server: time that has passed, or what a test cannot wait for.
     pub fn alter(&self, statement: &str) {
         if let Some(database) = &self.database {
-            psql(&database.url(), statement).unwrap_or_else(|reason| panic!("{statement}: {reason}"));
+            database.ask(statement);
             return;
         }
         let file = self.folder.path().join("doorward.db");
@@ -296,8 +310,8 @@ impl House {
     /// Kills the authorization server as `kill -9` does and starts it again on the same store.
     pub async fn restart_auth_server(&mut self) {
         self.auth.kill9();
-        self.auth = start_auth_server(&self.folder, &self.environment);
-        self.auth.ready(&self.issuer).await;
+        self.auth = start_auth_server(&self.folder, &self.through, &self.environment);
+        self.auth.ready(&self.origin).await;
     }
 
     /// Kills the reference MCP server as `kill -9` does and starts it again on its data.
@@ -329,14 +343,16 @@ impl House {
         let text = |name: &str| all[name].as_str().expect("a text").to_owned();
         (text("client_id"), text("client_secret"))
     }
-
-    fn credentials_file(&self) -> PathBuf {
-        self.folder.path().join("artifacts.credentials")
-    }
 }
 
-fn start_auth_server(folder: &TempDir, environment: &[(String, String)]) -> Process {
-    let mut command = command("doorward", folder.path());
+fn start_auth_server(folder: &TempDir, through: &[String], environment: &[(String, String)]) -> Process {
+    let mut command = if let [other, arguments @ ..] = through {
+        let mut other = command_of(other, folder.path());
+        other.args(arguments).arg(program("doorward"));
+        other
+    } else {
+        command("doorward", folder.path())
+    };
     command.envs(environment.iter().cloned()).arg("serve");
     Process::start("doorward", &mut command, folder.path().join("doorward.log"))
 }

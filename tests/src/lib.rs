@@ -10,10 +10,15 @@
 //! | [`visitor`] | the person at a browser without scripts |
 //! | [`admin`] | the administrator: the admin API with a key or a browser |
 //! | [`client`] | an MCP client: discovery, registration, PKCE, tokens |
+//! | [`scene`] | an issuer, clients and Alice: codes and tokens in one call |
 //! | [`session`] | client and person together: a whole sign-in in one call |
 //! | [`mcp`] | the same client speaking MCP with the token it got |
+//! | [`kills`] | a server that is killed while it revokes |
 //! | [`driver`] | real clients of other people, run as child processes |
 //! | [`redis`] | Redis, which may be stopped, wiped and cut off |
+//! | [`postgres`] | `PostgreSQL`, which may be stopped, frozen and killed |
+//! | [`proxy`] | what stands between clients and servers: it spreads requests, and loses answers |
+//! | [`replicas`] | several servers that are one, and resource servers that follow them |
 
 #![expect(clippy::missing_panics_doc, reason = "a test harness reports every failure by panicking")]
 
@@ -23,11 +28,16 @@ pub mod client;
 pub mod compose;
 pub mod driver;
 pub mod house;
+pub mod kills;
 pub mod mcp;
 pub mod page;
 pub mod ports;
+pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
+pub mod replicas;
+pub mod scene;
 pub mod session;
 pub mod visitor;
 

@@ -19,7 +19,12 @@ pub fn program(name: &str) -> PathBuf {
 
 /// A command that sees nothing of our environment but the search path.
 pub fn command(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(program(name));
+    command_of(program(name), folder)
+}
+
+/// The same for any other program.
+pub fn command_of(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
@@ -71,6 +76,35 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, named as `kill` wants it: `-STOP`.
+    pub fn signal(&self, name: &str) {
+        signal(name, self.id());
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Waits until it has ended by itself; gives its exit code, or nothing if a signal ended it.
+    pub async fn ended(&mut self, within: Duration) -> Option<i32> {
+        let ending = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = tokio::time::timeout(within, ending).await;
+        ended.unwrap_or_else(|_| panic!("{} did not end within {within:?}:\n{}", self.name, self.printed()))
+    }
+
     /// What it has printed so far, over all its starts.
     pub fn printed(&self) -> String {
         std::fs::read_to_string(&self.log).expect("the log can be read")
@@ -84,6 +118,12 @@ impl Drop for Process {
             show(&format!("{} printed:\n{}", self.name, self.printed()));
         }
     }
+}
+
+/// Sends a signal to a process that this test, or a server it started, has started.
+pub fn signal(name: &str, id: u32) {
+    let done = Command::new("kill").args([name, &id.to_string()]).status().expect("kill runs");
+    assert!(done.success(), "kill {name} {id}");
 }
 
 /// Shows text beside a failing test.

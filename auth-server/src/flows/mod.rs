@@ -4,6 +4,7 @@ mod access_token;
 pub mod admin;
 pub mod authorize;
 pub mod clients;
+pub mod clock;
 pub mod feed;
 pub mod housekeeping;
 pub mod introspect;
@@ -53,8 +54,10 @@ pub struct Context {
     pub devices: Tags,
     /// Password hashing.
     pub passwords: Passwords,
-    /// The time.
+    /// The clock of this machine.
     pub clock: Arc<dyn Clock>,
+    /// How wrong it is.
+    pub offset: clock::Offset,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The rules in force.
@@ -64,7 +67,7 @@ pub struct Context {
 impl Context {
     /// The time now. A flow asks once.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.offset.correct(self.clock.now())
     }
 
     /// What an administrator's deeds work with.

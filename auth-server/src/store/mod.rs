@@ -380,6 +380,8 @@ pub trait Store:
     fn kind(&self) -> &'static str;
     /// Asks the database for a sign of life.
     async fn ping(&self) -> Result<()>;
+    /// What the clock of the database says.
+    async fn time(&self) -> Result<Timestamp>;
     /// Writes out what is left and closes every connection.
     async fn close(&self);
 }

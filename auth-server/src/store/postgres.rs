@@ -48,6 +48,9 @@ const LOCKS_TABLES: bool = true;
 const COLUMNS: &str = "select column_name::text, data_type::text from information_schema.columns
     where table_schema = current_schema() and table_name = $1 order by ordinal_position";
 
+/// The time of the database, in whole seconds.
+const TIME: &str = "select extract(epoch from now())::bigint";
+
 /// How many connections one server holds at most.
 const CONNECTIONS: u32 = 16;
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use sqlx::{
+    Connection as _,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -48,6 +49,9 @@ const LOCKS_TABLES: bool = false;
 /// The columns of a table and their types.
 const COLUMNS: &str = "select name, lower(type) from pragma_table_info($1) order by cid";
 
+/// The time of the database, which is this process's own.
+const TIME: &str = "select unixepoch()";
+
 /// How long a statement waits for the write lock of another process, such as the command line.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -75,7 +79,15 @@ pub(super) async fn open(path: &Path) -> Result<sql::Database> {
             .idle_timeout(None)
             .max_lifetime(None)
     };
-    let writer = connect(&pool().max_connections(1), &writing).await?;
+    // A full disk makes SQLite roll back by itself, which sqlx does not notice: it would refuse to begin anything on this
+    // connection ever after.
+    let whole = pool().max_connections(1).after_release(|connection, _| {
+        Box::pin(async move {
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    });
+    let writer = connect(&whole, &writing).await?;
     let mode: String = sqlx::query_scalar("pragma journal_mode").fetch_one(&writer).await?;
     if mode != "wal" {
         let text = "its folder does not support write-ahead logging; keep the database on a local disk";

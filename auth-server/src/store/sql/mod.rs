@@ -32,10 +32,11 @@ mod users;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use doorward_shared::time::Timestamp;
 use sqlx::{Pool, Transaction};
 use tokio::sync::Notify;
 
-use super::{BEGIN, CONFLICTS, Db, KIND};
+use super::{BEGIN, CONFLICTS, Db, KIND, TIME};
 use crate::store::{Applied, Result, Store, StoreError};
 
 /// An open database. The two pools are one where the backend lets several connections write.
@@ -108,6 +109,10 @@ impl Store for Database {
         // A real table: on SQLite, `select 1` alone would not even look at the file.
         sqlx::query("select 1 from setup_links where id = 1").fetch_optional(&self.reader).await?;
         Ok(())
+    }
+
+    async fn time(&self) -> Result<Timestamp> {
+        Ok(Timestamp::from_seconds(sqlx::query_scalar(TIME).fetch_one(&self.reader).await?))
     }
 
     async fn close(&self) {
