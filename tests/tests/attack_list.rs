@@ -1,4 +1,4 @@
-//! `docs/attacks.md` against the sources: no case is forgotten, no test is named that does not exist, and no test covers a
+//! `docs/attacks.md` and `docs/promises.md` against the sources: no case is forgotten, no test is named that does not exist, and no test covers a
 //! case that the list does not say it covers.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +25,9 @@ const GROUPS: [(&str, usize); 16] = [
 ];
 
 /// What a test's name begins with, and the folder in which the rest of its name is a path.
-const PLACES: [(&str, &str); 8] = [
+const PLACES: [(&str, &str); 9] = [
     ("e2e::attacks", "tests/tests/attacks"),
+    ("e2e::faults", "tests/tests/faults"),
     ("e2e::golden_path", "tests/tests/golden_path"),
     ("e2e", "tests/tests"),
     ("doorward_shared", "shared/src"),
@@ -37,7 +38,8 @@ const PLACES: [(&str, &str); 8] = [
 ];
 
 /// Where tests say in a comment which cases they cover.
-const COMMENTED: [&str; 3] = ["e2e::attacks", "doorward_resource_server::kit", "doorward_shared"];
+const COMMENTED: [&str; 4] =
+    ["e2e::attacks", "e2e::faults", "doorward_resource_server::kit", "doorward_shared"];
 
 /// One row of the list.
 #[derive(Debug)]
@@ -160,17 +162,36 @@ fn every_row_names_a_test_or_says_what_it_waits_for() {
     }
 }
 
+fn assert_exists(id: &str, test: &str) {
+    let (folder, names) = place(test);
+    let (function, modules) = names.split_last().expect("a name has parts");
+    let path = file(&folder, modules);
+    assert!(path.exists(), "{id}: `{test}`: there is no {}", path.display());
+    assert!(is_test(&read(&path), function), "{id}: `{test}` is not in {}", path.display());
+}
+
 #[test]
 fn every_named_test_exists() {
     for row in rows() {
-        for test in &row.tests {
-            let (folder, names) = place(test);
-            let (function, modules) = names.split_last().expect("a name has parts");
-            let path = file(&folder, modules);
-            assert!(path.exists(), "{}: `{test}`: there is no {}", row.id, path.display());
-            assert!(is_test(&read(&path), function), "{}: `{test}` is not in {}", row.id, path.display());
-        }
+        row.tests.iter().for_each(|test| assert_exists(&row.id, test));
     }
+}
+
+#[test]
+fn every_promise_has_a_row_with_tests_that_exist_or_the_reason_why_there_is_none() {
+    let text = read(&root().join("docs/promises.md"));
+    let mut listed = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("| PR-")) {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [id, promise, tests, how] = cells[..] else { panic!("four cells: {line}") };
+        assert!(!promise.is_empty() && !how.is_empty(), "{line}");
+        for test in tests.split(", ").filter(|tests| *tests != "–") {
+            let name = test.strip_prefix('`').and_then(|test| test.strip_suffix('`'));
+            assert_exists(id, name.unwrap_or_else(|| panic!("{id}: {test} is no test")));
+        }
+        listed.push(id.to_owned());
+    }
+    assert_eq!(listed, (1..=20).map(|n| format!("PR-{n:02}")).collect::<Vec<_>>());
 }
 
 #[test]
