@@ -12,6 +12,7 @@ mod sync;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use e2e::answer::Answer;
@@ -29,15 +30,22 @@ const WITHOUT_DATABASE: [&str; 4] = [
     "/healthz",
 ];
 
+/// One client for all requests: making one takes longer than any of them. Connections are not kept, since they would belong
+/// to the test that opened them.
+fn http() -> &'static reqwest::Client {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    CLIENT.get_or_init(|| process::builder().pool_max_idle_per_host(0).build().expect("an HTTP client"))
+}
+
 /// The answer to a GET at a server.
 async fn get(house: &House, path: &str) -> Answer {
-    Answer::to(process::client().get(format!("{}{path}", house.origin()))).await
+    Answer::to(http().get(format!("{}{path}", house.origin()))).await
 }
 
 /// A registration of a client, which is one write.
 async fn register(house: &House) -> Answer {
     let body = e2e::client::registration("http://127.0.0.1:49152/callback");
-    Answer::to(process::client().post(format!("{}/oauth/clients/register", house.origin())).json(&body)).await
+    Answer::to(http().post(format!("{}/oauth/clients/register", house.origin())).json(&body)).await
 }
 
 /// Fails unless this is the refusal of a server that cannot reach its database, with the advice to come back.
