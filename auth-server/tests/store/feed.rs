@@ -96,17 +96,17 @@ async fn a_sweep_is_one_wide_entry_and_ends_exactly_the_grants_it_names(backend:
 async fn a_sweep_over_everything_ends_everything(backend: &Backend) {
     let world = World::new(backend).await;
     let foreign = OrganizationId::generate(at(0), &SystemEntropy);
-    let wholes: [(fn(&World) -> Whose, Claim); 4] = [
-        (|world| Whose::Client(world.client.id.clone()), Claim::ClientId),
-        (|world| Whose::Resource(world.resource.uri.clone()), Claim::Aud),
-        (|world| Whose::Organization(world.user.organization.clone()), Claim::Org),
-        (|world| Whose::Everybody(world.policy.issuer.clone()), Claim::Iss),
+    let wholes = [
+        (Whose::Client(world.client.id.clone()), Claim::ClientId),
+        (Whose::Resource(world.resource.uri.clone()), Claim::Aud),
+        (Whose::Organization(world.user.organization.clone()), Claim::Org),
+        (Whose::Everybody(world.policy.issuer.clone()), Claim::Iss),
     ];
     for (whose, claim) in wholes {
         let (grant, _) = world.family().await;
         let missed = Sweep::revoked(Whose::Organization(foreign.clone()), &policy().token, at(5));
         assert_eq!(world.store.end_grants(&missed, &event()).await.unwrap(), 0);
-        let sweep = Sweep::revoked(whose(&world), &policy().token, at(5));
+        let sweep = Sweep::revoked(whose, &policy().token, at(5));
         assert_eq!(world.store.end_grants(&sweep, &event()).await.unwrap(), 1, "{claim:?}");
         assert!(end_of(&world, &grant).await.is_some(), "{claim:?}");
         assert_eq!(entries(&world).await.last().unwrap().claim, claim);

@@ -112,9 +112,10 @@ async fn disabling_a_person_ends_their_grants_and_enabling_revives_none(backend:
     let (rotation, _) = world.rotation(&token).await;
     let id = &world.user.id;
     for disabling in [true, false] {
-        let set = match disabling {
-            true => world.store.disable_user(id, &barred_user(id, at(3)), &event()).await,
-            false => world.store.enable_user(id, &barred_user(id, at(9)), &event()).await,
+        let set = if disabling {
+            world.store.disable_user(id, &barred_user(id, at(3)), &event()).await
+        } else {
+            world.store.enable_user(id, &barred_user(id, at(9)), &event()).await
         };
         assert_eq!(set.unwrap(), Applied::Done);
         assert_eq!(world.store.rotate(&rotation, &used()).await.unwrap(), Applied::Lost);

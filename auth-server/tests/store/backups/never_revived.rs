@@ -101,7 +101,7 @@ async fn nothing_is_revived_whatever_happened(backend: &Backend) {
             } else {
                 restore(store.as_ref(), &bytes, Loss::Unknown, now).await.unwrap();
             }
-            let works = town.through(store.clone()).working().await;
+            let works = town.through(&store).working().await;
             let revived: Vec<_> = works.difference(&truth).collect();
             assert!(revived.is_empty(), "{revived:?} came back (trail: {known})\n{before:?}\n{after:?}");
             assert!(known || works.is_empty(), "{works:?} goes on, and nobody knows whether it may");
@@ -153,7 +153,7 @@ async fn with_the_trail_what_it_does_not_name_goes_on(backend: &Backend) {
     let store = target.store().await;
     let trail = (head, end, trail.as_str());
     restore_with_trail(store.as_ref(), &bytes, Loss::Known(Box::new(since)), trail, at(100)).await.unwrap();
-    let works = town.through(store.clone()).working().await;
+    let works = town.through(&store).working().await;
     let works: Vec<_> =
         works.iter().map(|what| what.rsplit_once(" rs-").map_or(what.as_str(), |it| it.0)).collect();
     assert_eq!(

@@ -120,14 +120,14 @@ impl Town {
         town
     }
 
-    pub(super) fn through(&self, store: Arc<dyn Store>) -> Self {
+    pub(super) fn through(&self, store: &Arc<dyn Store>) -> Self {
         let mut town = self.clone();
-        town.world = town.world.through(store.clone());
+        town.world = town.world.through(Arc::clone(store));
         for world in town.codes.iter_mut().map(|code| &mut code.0) {
-            *world = world.through(store.clone());
+            *world = world.through(Arc::clone(store));
         }
         for world in town.tokens.iter_mut().map(|token| &mut token.0) {
-            *world = world.through(store.clone());
+            *world = world.through(Arc::clone(store));
         }
         town
     }
