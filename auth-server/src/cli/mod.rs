@@ -3,6 +3,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod clients;
 mod dates;
 mod grants;
@@ -44,6 +45,12 @@ enum Command {
     Migrate,
     /// Check the settings and show every value with the place it comes from.
     CheckConfig,
+    /// Write a copy of the database as it is now, while servers run.
+    Backup(backup::Backup),
+    /// Fill an empty database from a backup, without bringing back what was revoked since.
+    Restore(backup::Restore),
+    /// Copy the database into an empty one, such as from SQLite to PostgreSQL; no server may run.
+    Move(backup::Move),
     /// Manage the accounts of people.
     #[command(subcommand)]
     User(users::Command),
@@ -96,6 +103,9 @@ impl Order {
             }
             Command::Migrate => serve::migrate(&config).await,
             Command::CheckConfig => serve::check_config(&config),
+            Command::Backup(command) => backup::back_up(command, &config).await,
+            Command::Restore(command) => backup::restore(command, &config).await,
+            Command::Move(command) => backup::carry_over(command, &config).await,
             Command::User(command) => users::run(command, &config).await,
             Command::Grant(command) => grants::run(command, &config).await,
             Command::Session(command) => sessions::run(command, &config).await,
@@ -181,6 +191,12 @@ mod tests {
             "admin key create --name N --permission *",
             "admin key list",
             "admin key revoke adk_x",
+            "backup --to FILE",
+            "restore --from FILE --json",
+            "restore --from FILE --nothing-lost",
+            "restore --from FILE --audit FILE",
+            "move --to postgres://doorward@localhost/doorward",
+            "move --to-file FILE",
         ] {
             assert!(understood(line), "{line}");
         }
@@ -213,6 +229,11 @@ mod tests {
             "admin key create --name N --permission everything",
             "admin key create --name N --permission * --expires 2d",
             "admin key create --name N --permission * --secret dwa_x",
+            "restore --from FILE --nothing-lost --audit FILE",
+            "restore",
+            "backup",
+            "move",
+            "move --to sqlite:a --to-file FILE",
         ] {
             assert!(!understood(line), "{line}");
         }

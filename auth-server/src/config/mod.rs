@@ -99,6 +99,11 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// Reads the URL of a database, as `store.url` has it. The error says what to write instead.
+pub fn location(text: &str) -> Result<store::Location, &'static str> {
+    sections::location(text)
+}
+
 impl Config {
     /// Reads the file, if one is named, and the environment of this process.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {

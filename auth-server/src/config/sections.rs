@@ -162,20 +162,24 @@ fn store(reader: &mut Reader) -> Option<Location> {
     url_from_file(reader, "store.url", "store.url_file")?;
     // The value may hold a password, so no message repeats it.
     let text = reader.optional("store.url")?;
-    let location = match text.split_once(':') {
-        Some(("sqlite", path)) => sqlite(path),
-        Some(("postgres" | "postgresql", _)) => match Url::parse(&text) {
-            Ok(url) if url.has_host() => Ok(Location::Postgres(text)),
-            _ => Err("the PostgreSQL URL cannot be read; write postgres://USER:PASSWORD@HOST/DATABASE"),
-        },
-        _ => Err("write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
-    };
-    match location {
+    match location(&text) {
         Ok(location) => Some(location),
         Err(problem) => {
             reader.refuse("store.url", problem);
             None
         }
+    }
+}
+
+/// Reads the URL of a database. The error says what to write, and repeats nothing: there may be a password in it.
+pub(super) fn location(text: &str) -> Result<Location, &'static str> {
+    match text.split_once(':') {
+        Some(("sqlite", path)) => sqlite(path),
+        Some(("postgres" | "postgresql", _)) => match Url::parse(text) {
+            Ok(url) if url.has_host() => Ok(Location::Postgres(text.to_owned())),
+            _ => Err("the PostgreSQL URL cannot be read; write postgres://USER:PASSWORD@HOST/DATABASE"),
+        },
+        _ => Err("write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
     }
 }
 

@@ -166,6 +166,8 @@ actions! {
     AdminKeyCreated = "admin_key_created";
     /// An admin key was revoked.
     AdminKeyRevoked = "admin_key_revoked";
+    /// A copy of the database was made.
+    BackedUp = "backed_up";
     /// A database was filled from a backup.
     Restored = "restored";
     /// A limit was reached.

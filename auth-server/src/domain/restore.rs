@@ -29,6 +29,16 @@ pub enum Loss {
     Unknown,
 }
 
+/// What becomes of the data key, and with it of what it seals: the key of the audit trail's checkpoints. Signing keys are not
+/// kept either way, unless nothing was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// There is none, or the key-encryption key opens it: it stays.
+    Opens,
+    /// The key-encryption key is lost or was replaced since: another one is made at the next start.
+    Lost,
+}
+
 /// What the audit trail says about the time after the backup, as far as it matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Since {
@@ -38,6 +48,7 @@ pub struct Since {
     admin_keys: BTreeSet<String>,
     signing_keys: BTreeSet<String>,
     made: Made,
+    until: Option<Timestamp>,
 }
 
 /// What was made since the backup and is not in it.
@@ -135,10 +146,17 @@ impl Since {
             | Action::KeyRemoved
             | Action::KeyRevoked
             | Action::Rekeyed
+            | Action::BackedUp
             | Action::Restored
             | Action::LimitReached => {}
         }
+        self.until = self.until.max(Some(event.at));
         Ok(())
+    }
+
+    /// When the last event happened, if there was any.
+    pub const fn until(&self) -> Option<Timestamp> {
+        self.until
     }
 
     /// What was made since the backup and is lost.
@@ -173,6 +191,7 @@ impl Which<'_> {
 #[derive(Clone, Debug)]
 pub struct Restoration {
     loss: Loss,
+    seal: Seal,
     issuer: Issuer,
     at: Timestamp,
     forget_at: Timestamp,
@@ -182,15 +201,20 @@ pub struct Restoration {
 const REMEMBER_KEYS: Seconds = Seconds::days(400);
 
 /// Decides what ends.
-pub fn decide(loss: Loss, policy: &Policy, now: Timestamp) -> Restoration {
+pub fn decide(loss: Loss, seal: Seal, policy: &Policy, now: Timestamp) -> Restoration {
     let forget_at = policy.token.forget_at(now);
-    Restoration { loss, issuer: policy.issuer.clone(), at: now, forget_at }
+    Restoration { loss, seal, issuer: policy.issuer.clone(), at: now, forget_at }
 }
 
 impl Restoration {
     /// What is known of the time since the backup.
     pub const fn loss(&self) -> &Loss {
         &self.loss
+    }
+
+    /// What becomes of the data key.
+    pub const fn seal(&self) -> Seal {
+        self.seal
     }
 
     /// When. Access tokens that were issued up to then are revoked, if anything is.
@@ -213,8 +237,8 @@ impl Restoration {
         &self.issuer
     }
 
-    /// True when everything that came of signing in ends: sessions, grants, access tokens, a setup link that was not used,
-    /// signing keys, and the key that seals them.
+    /// True when everything that came of signing in ends: sessions, grants, access tokens, a setup link that was not used, and
+    /// signing keys.
     pub const fn ends(&self) -> bool {
         !matches!(self.loss, Loss::Nothing)
     }
@@ -299,6 +323,10 @@ pub fn next_steps(restoration: &Restoration, disabled: &Disabled) -> Vec<String>
         Loss::Nothing => return vec!["Start the server. Do not start the old one again.".to_owned()],
         Loss::Known(since) => {
             let Made { users, clients, resources, admin_keys } = since.made();
+            steps.push(
+                "Whoever was disabled, removed or revoked after the end of the trail has to be so again."
+                    .to_owned(),
+            );
             if users + clients + resources + admin_keys > 0 {
                 steps.push(format!(
                     "Made since the backup and not in it: {users} accounts, {clients} clients, {resources} resource \
@@ -324,6 +352,13 @@ pub fn next_steps(restoration: &Restoration, disabled: &Disabled) -> Vec<String>
             }
             steps.push("Admin keys are revoked; make new ones.".to_owned());
         }
+    }
+    if restoration.seal() == Seal::Lost {
+        steps.push(
+            "The key-encryption key does not open what the backup has sealed. Signed checkpoints of the audit trail from \
+             before cannot be checked any more; the trail itself can."
+                .to_owned(),
+        );
     }
     steps.push("Start the server. People sign in again and allow their clients anew.".to_owned());
     steps

@@ -3,6 +3,7 @@
 mod access_token;
 pub mod admin;
 pub mod authorize;
+pub mod backup;
 pub mod clients;
 pub mod clock;
 pub mod feed;
@@ -11,6 +12,7 @@ pub mod introspect;
 pub mod login;
 pub mod register;
 mod resource_servers;
+pub mod restore;
 pub mod revoke;
 pub mod setup;
 pub mod signing_keys;

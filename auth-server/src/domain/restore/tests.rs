@@ -27,7 +27,7 @@ fn known(events: &[(Action, &str, i64)]) -> Box<Since> {
 }
 
 fn restoration(loss: Loss) -> Restoration {
-    decide(loss, &fixture::policy(), at(1000))
+    decide(loss, Seal::Opens, &fixture::policy(), at(1000))
 }
 
 #[test]
@@ -80,6 +80,8 @@ fn the_trail_bars_whom_it_names_and_nobody_else() {
     let folded = ResourceUri::parse("https://mcp.test/a").unwrap().folded().to_owned();
     assert!(known.disabled_resources().has(&folded));
     assert!(known.revoked_admin_keys().has("adk_1"));
+    let Loss::Known(since) = known.loss() else { panic!() };
+    assert_eq!(since.until(), Some(at(7)));
     assert_eq!(known.lost_signing_keys().collect::<Vec<_>>(), ["kid"]);
 }
 
@@ -123,8 +125,10 @@ fn the_operator_is_told_what_to_do_and_no_more() {
     assert_eq!(next_steps(&restoration(Loss::Unknown), &Disabled::default()).len(), 2);
     let made = known(&[(Action::UserCreated, "u", 1), (Action::AdminKeyCreated, "k", 1)]);
     let steps = next_steps(&restoration(Loss::Known(made)), &Disabled::default());
-    assert!(steps[0].contains("1 accounts, 0 clients"), "{}", steps[0]);
-    assert_eq!(next_steps(&restoration(Loss::Known(Box::default())), &disabled).len(), 1);
+    assert!(steps[1].contains("1 accounts, 0 clients"), "{}", steps[1]);
+    assert_eq!(next_steps(&restoration(Loss::Known(Box::default())), &disabled).len(), 2);
+    let sealed = decide(Loss::Unknown, Seal::Lost, &fixture::policy(), at(1000));
+    assert!(next_steps(&sealed, &Disabled::default()).iter().any(|step| step.contains("checkpoints")));
     assert!(next_steps(&restoration(Loss::Nothing), &disabled)[0].contains("Do not start the old one"));
 }
 

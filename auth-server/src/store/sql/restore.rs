@@ -12,7 +12,7 @@ use crate::{
     domain::{
         audit::{Event, StoredEvent},
         grant::EndReason,
-        restore::{Restoration, Which},
+        restore::{Restoration, Seal, Which},
     },
     store::{
         Result, StoreError,
@@ -35,6 +35,15 @@ pub(super) async fn apply(
         event = event.with("grants", end_all(verdict, tx).await?);
         event = event.with("signing_keys", revoke_signing_keys(verdict, tx).await?);
         bar(verdict, tx).await?;
+    }
+    if verdict.seal() == Seal::Lost {
+        // What nobody can open is of no use, and would stop the next start.
+        for sql in [
+            "delete from facts where name <> 'feed_epoch'",
+            "delete from audit_checkpoints where sequence > 0",
+        ] {
+            sqlx::query(sql).execute(&mut **tx).await?;
+        }
     }
     audit::record(&event, tx).await
 }
@@ -72,8 +81,6 @@ async fn revoke_signing_keys(verdict: &Restoration, tx: &mut Transaction<'_, Db>
     let sql = "update signing_keys set state = 'revoked', sealed = null, removed_at = $1
         where state in ('next', 'active', 'retired')";
     sqlx::query(sql).bind(verdict.at().seconds()).execute(&mut **tx).await?;
-    // The key that sealed them: it may have been sealed anew since, because the one outside was stolen.
-    sqlx::query("delete from facts where name = 'data_key'").execute(&mut **tx).await?;
     feed::advance(Head::SigningKeys, tx).await?;
     Ok(kids.len() as u64)
 }

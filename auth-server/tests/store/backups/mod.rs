@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use doorward::{
     domain::{
         audit::{Action, Actor, Event, Link},
-        restore::{Loss, decide},
+        restore::{Loss, Seal, decide},
     },
     store::{
         Store,
@@ -41,9 +41,19 @@ async fn backup_of(store: &dyn Store, alone: Option<Held>) -> (Vec<u8>, Header, 
 }
 
 /// Fills a database from a backup.
-async fn restore(store: &dyn Store, mut bytes: &[u8], loss: Loss, now: Timestamp) -> Result<()> {
+async fn restore(store: &dyn Store, bytes: &[u8], loss: Loss, now: Timestamp) -> Result<()> {
+    restore_sealed(store, bytes, loss, Seal::Opens, now).await
+}
+
+async fn restore_sealed(
+    store: &dyn Store,
+    mut bytes: &[u8],
+    loss: Loss,
+    seal: Seal,
+    now: Timestamp,
+) -> Result<()> {
     let mut reader = Reader::open(&mut bytes, SCHEMA)?;
-    let verdict = decide(loss, &policy(), now);
+    let verdict = decide(loss, seal, &policy(), now);
     let event = Event::new(Action::Restored, Actor::Operator, now, &SystemEntropy);
     store.fill(&mut reader, None, &verdict, "another life", &event).await
 }
@@ -57,7 +67,7 @@ async fn restore_with_trail(
     now: Timestamp,
 ) -> Result<()> {
     let mut reader = Reader::open(&mut bytes, SCHEMA)?;
-    let verdict = decide(loss, &policy(), now);
+    let verdict = decide(loss, Seal::Opens, &policy(), now);
     let event = Event::new(Action::Restored, Actor::Operator, now, &SystemEntropy);
     let mut input = trail.as_bytes();
     let trail = Continuation { trail: Trail::after(head, &mut input), end };
