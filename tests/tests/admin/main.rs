@@ -3,6 +3,7 @@
 
 mod authorization;
 mod browser;
+mod description;
 mod grants;
 mod keys;
 mod lists;
