@@ -100,7 +100,7 @@ async fn of_sixty_four_at_three_servers_one_is_served_whatever_stops_meanwhile()
     for round in 0..4 {
         let code = replicas.scene.code(&client, &visitor).await;
         let asks: Vec<_> = (0..ASKING).map(|i| code.by(&everywhere[i % 3])).collect();
-        let race = join_all(asks.iter().map(|code| code.redeem()));
+        let race = join_all(asks.iter().map(e2e::scene::Code::redeem));
         let answers = while_one_stops(&mut replicas, round % 3, race).await;
         let tokens = sole_winner(&answers, "invalid_grant");
         // Each loser held everything that the winner held: the code was copied, and what it gave is dead.

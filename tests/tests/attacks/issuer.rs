@@ -170,7 +170,6 @@ async fn the_metadata_say_what_works_and_nothing_else() {
     }
     assert_eq!(client.revoke(&tokens.refresh).await.status, 200);
     for absent in [
-        "introspection_endpoint",
         "device_authorization_endpoint",
         "end_session_endpoint",
         "pushed_authorization_request_endpoint",

@@ -199,7 +199,6 @@ async fn nothing_for_operators_or_developers_is_on_the_public_address() {
         "/setup",
         "/setup/",
         "/users",
-        "/oauth2/introspect",
     ] {
         let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         assert_eq!(exchange(&stage, head.as_bytes()).await.statuses(), [404], "{path}");

@@ -54,8 +54,8 @@ async fn deeds_leave_a_trail_that_is_whole(store: Store) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let logs = stage.house.logs();
-    let said = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let checkpoint = said.filter_map(|line| line["checkpoint"].as_str().map(String::from)).next();
+    let mut said = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let checkpoint = said.find_map(|line| line["checkpoint"].as_str().map(String::from));
     let checkpoint = checkpoint.expect("a checkpoint in the log");
     std::fs::write(&kept, format!("{checkpoint}\n")).expect("it can be written");
     let path = kept.to_str().expect("text");

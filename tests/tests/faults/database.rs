@@ -1,6 +1,6 @@
 //! A database that is stopped, that hangs, that refuses a row.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::answer::Answer;
 use e2e::client::{Client, Tokens};
@@ -11,6 +11,7 @@ use e2e::visitor::Visitor;
 use futures_util::future::join_all;
 
 use crate::{WITHOUT_DATABASE, assert_away, get, http, ready, register};
+use tokio::time::Instant;
 
 /// The server gives up after three seconds; the rest is for a machine that has other things to do. A server that waits for
 /// the database waits for ever.

@@ -1,7 +1,7 @@
 //! A server that is asked to stop while it has work, and a second one where there may be one.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::answer::Answer;
 use e2e::client::Tokens;
@@ -13,6 +13,7 @@ use e2e::visitor::Visitor;
 use tokio::net::TcpStream;
 
 use crate::{Lock, Posted};
+use tokio::time::Instant;
 
 async fn long_poll(house: &House) -> (Answer, Duration) {
     let (id, secret) = house.resource_credentials();
