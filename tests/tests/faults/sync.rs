@@ -19,9 +19,11 @@ fn calls(trace: &str) -> Vec<Call> {
     let (mut open, mut calls) = (HashMap::new(), Vec::new());
     for (at, line) in trace.lines().enumerate() {
         let Some((thread, text)) = line.trim_start().split_once(char::is_whitespace) else { continue };
+        // A short thread number is padded.
+        let text = text.trim_start();
         if let Some(begin) = text.strip_suffix("<unfinished ...>") {
             open.insert(thread, (at, begin));
-        } else if text.trim_start().starts_with("<... ") {
+        } else if text.starts_with("<... ") {
             let (began, begin) = open.remove(thread).unwrap_or((at, ""));
             calls.push(Call { began, ended: at, text: format!("{begin}{text}") });
         } else {
