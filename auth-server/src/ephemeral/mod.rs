@@ -2,7 +2,7 @@
 //! else; whatever safety depends on is in the store.
 //!
 //! It is kept in the memory of this process, or in Redis, where all replicas see it. Redis may be away, hang, be wiped, be
-//! full, or hold what somebody else wrote: then the memory of the process stands in ([`redis`]), and no verb here can
+//! full, or hold what somebody else wrote: then the memory of the process stands in (`redis`), and no verb here can
 //! fail. That is safe because of what each slot is for:
 //!
 //! - *Pending requests* hold parameters that were never trusted. They are parsed, bound and validated again, the browser
