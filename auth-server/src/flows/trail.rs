@@ -15,6 +15,7 @@ use doorward_shared::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::admin::view;
 use crate::{
     domain::{
         audit::{Checkpoint, Link, StoredEvent},
@@ -219,25 +220,8 @@ pub async fn export(store: &dyn Store, after: i64) -> Result<Vec<(i64, String)>,
     let page = store.chained_after(after, PAGE).await?;
     let line = |stored: &StoredEvent| {
         let link = stored.link.as_ref()?;
-        Some((link.sequence, line(stored).to_string()))
+        // Texts and numbers always serialise.
+        Some((link.sequence, serde_json::to_string(&view::Event::from(stored)).unwrap_or_default()))
     };
     Ok(page.iter().filter_map(line).collect())
-}
-
-/// An event in the words of exports and of the API.
-pub fn line(stored: &StoredEvent) -> serde_json::Value {
-    let event = &stored.event;
-    let (actor_kind, actor) = event.actor.parts();
-    serde_json::json!({
-        "sequence": stored.link.as_ref().map(|link| link.sequence),
-        "hash": stored.link.as_ref().map(|link| &link.hash),
-        "id": event.id.as_str(),
-        "at": event.at.seconds(),
-        "actor_kind": actor_kind,
-        "actor": actor,
-        "action": event.action.as_str(),
-        "object": event.object,
-        "address": event.address,
-        "detail": event.detail,
-    })
 }

@@ -47,6 +47,8 @@ const ROWS: &[Row] = &[
     ("GET", "/keys", "keys:read", Any),
     ("POST", "/keys/rotate", "keys:write", Fresh),
     ("POST", "/keys/{id}/revoke", "keys:write", Fresh),
+    ("GET", "/audit", "audit:read", Any),
+    ("GET", "/audit/verify", "audit:read", Any),
     ("GET", "/admin-keys", "admin-keys:read", Any),
     ("POST", "/admin-keys", "admin-keys:write", Fresh),
     ("DELETE", "/admin-keys/{id}", "admin-keys:write", Fresh),

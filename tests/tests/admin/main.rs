@@ -8,3 +8,4 @@ mod grants;
 mod keys;
 mod lists;
 mod nouns;
+mod trail;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{clients::MadeClient, resources::MadeResource};
-use crate::domain;
+use crate::domain::{self, audit::StoredEvent};
 
 /// A person's account.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -385,6 +385,25 @@ pub struct Event {
     pub sequence: Option<i64>,
     /// Its link in the chain; null for the first moments.
     pub hash: Option<String>,
+}
+
+impl From<&StoredEvent> for Event {
+    fn from(stored: &StoredEvent) -> Self {
+        let (event, link) = (&stored.event, stored.link.as_ref());
+        let (actor_kind, actor) = event.actor.parts();
+        Self {
+            id: event.id.to_string(),
+            at: event.at,
+            actor_kind: actor_kind.to_owned(),
+            actor: actor.map(str::to_owned),
+            action: event.action.as_str().to_owned(),
+            object: event.object.clone(),
+            address: event.address.clone(),
+            detail: event.detail.clone(),
+            sequence: link.map(|link| link.sequence),
+            hash: link.map(|link| link.hash.clone()),
+        }
+    }
 }
 
 /// How the server is doing.

@@ -2,6 +2,7 @@
 //! flow of `flows::admin`, renders.
 
 mod admin_keys;
+mod audit;
 mod clients;
 mod cursor;
 mod grants;

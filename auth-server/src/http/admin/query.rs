@@ -86,6 +86,9 @@ impl JsonSchema for Limit {
     }
 }
 
+/// A point in time: seconds since 1970-01-01T00:00:00Z, up to the year 9999.
+pub(super) type Seconds = Number<0, 253_402_300_799>;
+
 /// A closed set of words.
 pub(super) trait Vocabulary: Sized {
     /// All of them.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    admin_keys, clients, grants, openapi, resources,
+    admin_keys, audit, clients, grants, openapi, resources,
     route::{
         Method::{Delete, Get, Patch, Post},
         Route,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::admin_key::{
     Need,
-    Noun::{AdminKeys, Clients, Grants, Keys, Resources, Sessions, Status, Users},
+    Noun::{AdminKeys, Audit, Clients, Grants, Keys, Resources, Sessions, Status, Users},
     Verb::{Read, Write},
 };
 
@@ -63,6 +63,9 @@ fn all() -> Vec<Route> {
         Route::new((Get, "/keys"), "list_keys", Need(Keys, Read), "List signing keys, oldest first.", signing_keys::list),
         Route::new((Post, "/keys/rotate"), "rotate_keys", Need(Keys, Write), "Let the next signing key sign from now on.", signing_keys::rotate).fresh().conflicts(),
         Route::new((Post, "/keys/{id}/revoke"), "revoke_key", Need(Keys, Write), "Declare a signing key bad: every token of it is refused.", signing_keys::revoke).fresh().conflicts(),
+
+        Route::new((Get, "/audit"), "list_audit_events", Need(Audit, Read), "List what was done, newest first.", audit::list),
+        Route::new((Get, "/audit/verify"), "verify_audit_trail", Need(Audit, Read), "Check the chain of the audit trail and its checkpoints.", audit::verify),
 
         Route::new((Get, "/admin-keys"), "list_admin_keys", Need(AdminKeys, Read), "List the keys for this API, newest first.", admin_keys::list),
         Route::new((Post, "/admin-keys"), "create_admin_key", Need(AdminKeys, Write), "Make a key for this API.", admin_keys::create).fresh(),
