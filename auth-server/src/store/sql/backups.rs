@@ -68,46 +68,16 @@ enum Kind {
 
 #[async_trait]
 impl Backups for Database {
-    async fn dump(&self, made: &Made, alone: Option<Held>, mut out: Writer<'_>) -> Result<(Header, Counts)> {
+    async fn dump(&self, made: &Made, alone: Option<Held>, out: Writer<'_>) -> Result<(Header, Counts)> {
         let mut connection = connect(&self.reader).await?;
-        let mut tx = connection.begin_with(SNAPSHOT).await.map_err(StoreError::from)?;
-        let schema = version(&mut tx).await?;
-        // From here on it is this one moment that is read: on SQLite the first look makes it.
-        let stopped = alone.is_some();
-        drop(alone);
-        let known = schema::newest();
-        if schema != known {
-            return Err(ArchiveError::Schema { found: schema, known });
-        }
-        let mut all = Vec::new();
-        for table in TABLES {
-            all.push((table, columns(table, &mut tx).await?));
-        }
-        let header = Header {
-            format: FORMAT,
-            version: made.version.to_owned(),
-            schema,
-            created_at: made.at,
-            issuer: made.issuer.clone(),
-            stopped,
-            epoch: epoch(&mut tx).await?,
-            heads: heads(&mut tx).await?,
-            tables: all.iter().map(|(name, columns)| described(name, columns)).collect(),
-        };
-        out.begin(&header)?;
-        for (table, columns) in &all {
-            copy_out(table, columns, &mut out, &mut tx).await?;
-        }
-        let counts = out.finish()?;
-        tx.commit().await.map_err(StoreError::from)?;
-        connection.close().await.map_err(StoreError::from)?;
-        Ok((header, counts))
+        let done = dump(made, alone, out, &mut connection).await;
+        close(connection, done).await
     }
 
     async fn check_empty(&self) -> Result<()> {
         let mut connection = connect(&self.writer).await?;
-        let mut tx = connection.begin().await.map_err(StoreError::from)?;
-        nothing_there(&mut tx).await
+        let done = check_empty(&mut connection).await;
+        close(connection, done).await
     }
 
     async fn fill(
@@ -119,26 +89,94 @@ impl Backups for Database {
         event: &Event,
     ) -> Result<()> {
         let mut connection = connect(&self.writer).await?;
-        let mut tx = connection.begin_with(super::BEGIN).await.map_err(StoreError::from)?;
-        if LOCKS_TABLES {
-            let lock = format!("lock table {} in exclusive mode", TABLES.join(", "));
-            tx.execute(safe(lock)).await.map_err(StoreError::from)?;
+        let done = fill(from, trail, &Ending { verdict, epoch, event }, &mut connection).await;
+        close(connection, done).await
+    }
+}
+
+/// What is done once the rows are there.
+struct Ending<'a> {
+    verdict: &'a Restoration,
+    epoch: &'a str,
+    event: &'a Event,
+}
+
+async fn dump(
+    made: &Made,
+    alone: Option<Held>,
+    mut out: Writer<'_>,
+    connection: &mut Connection,
+) -> Result<(Header, Counts)> {
+    let mut tx = connection.begin_with(SNAPSHOT).await.map_err(StoreError::from)?;
+    let schema = version(&mut tx).await?;
+    // From here on it is this one moment that is read: on SQLite the first look makes it.
+    let stopped = alone.is_some();
+    drop(alone);
+    let known = schema::newest();
+    if schema != known {
+        return Err(ArchiveError::Schema { found: schema, known });
+    }
+    let mut all = Vec::new();
+    for table in TABLES {
+        all.push((table, columns(table, &mut tx).await?));
+    }
+    let header = Header {
+        format: FORMAT,
+        version: made.version.to_owned(),
+        schema,
+        created_at: made.at,
+        issuer: made.issuer.clone(),
+        stopped,
+        epoch: epoch(&mut tx).await?,
+        heads: heads(&mut tx).await?,
+        tables: all.iter().map(|(name, columns)| described(name, columns)).collect(),
+    };
+    out.begin(&header)?;
+    for (table, columns) in &all {
+        copy_out(table, columns, &mut out, &mut tx).await?;
+    }
+    let counts = out.finish()?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok((header, counts))
+}
+
+async fn check_empty(connection: &mut Connection) -> Result<()> {
+    let mut tx = connection.begin().await.map_err(StoreError::from)?;
+    nothing_there(&mut tx).await
+}
+
+async fn fill(
+    from: &mut Reader<'_>,
+    trail: Option<Continuation<'_>>,
+    ending: &Ending<'_>,
+    connection: &mut Connection,
+) -> Result<()> {
+    let mut tx = connection.begin_with(super::BEGIN).await.map_err(StoreError::from)?;
+    if LOCKS_TABLES {
+        let lock = format!("lock table {} in exclusive mode", TABLES.join(", "));
+        tx.execute(safe(lock)).await.map_err(StoreError::from)?;
+    }
+    nothing_there(&mut tx).await?;
+    copy_in(from, &mut tx).await?;
+    for (table, expected) in from.counts() {
+        let found = count(table, &mut tx).await?;
+        if found != *expected {
+            return Err(ArchiveError::Count { table: table.clone(), found, expected: *expected });
         }
-        nothing_there(&mut tx).await?;
-        copy_in(from, &mut tx).await?;
-        for (table, expected) in from.counts() {
-            let found = count(table, &mut tx).await?;
-            if found != *expected {
-                return Err(ArchiveError::Count { table: table.clone(), found, expected: *expected });
-            }
-        }
-        if let Some(trail) = trail {
-            restore::continue_trail(trail, &mut tx).await?;
-        }
-        restore::apply(verdict, epoch, event, &mut tx).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        connection.close().await.map_err(StoreError::from)?;
-        Ok(())
+    }
+    if let Some(trail) = trail {
+        restore::continue_trail(trail, &mut tx).await?;
+    }
+    restore::apply(ending.verdict, ending.epoch, ending.event, &mut tx).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Closes a connection whatever was done with it, so that nothing of it outlives the answer.
+async fn close<T>(connection: Connection, done: Result<T>) -> Result<T> {
+    match (done, connection.close().await) {
+        (Ok(_), Err(error)) => Err(StoreError::from(error).into()),
+        (done, _) => done,
     }
 }
 
