@@ -192,6 +192,52 @@ fn clients_get_what_was_asked_for_and_a_secret_only_once() {
 }
 
 #[test]
+fn what_administrators_do_works_before_the_first_start() {
+    let bench = Bench::new("administer");
+    for list in [&["grant", "list"][..], &["session", "list"], &["admin", "key", "list"]] {
+        assert_eq!(bench.json(list), json!([]), "{list:?}");
+    }
+    bench.json(&["resource", "add", "--url", "https://mcp.test/mcp", "--name", "A"]);
+    for (word, disabled) in [("disable", true), ("enable", false)] {
+        let changed = bench.json(&["resource", word, "https://mcp.test/mcp"]);
+        assert_eq!(changed, json!({"resource": "https://mcp.test/mcp", "disabled": disabled}));
+        assert_eq!(bench.json(&["resource", "show", "https://mcp.test/mcp"])["disabled"], disabled);
+    }
+    assert_eq!(bench.json(&["grant", "revoke", "--everything"]), json!({"revoked": 0}));
+    for (arguments, reason) in [
+        (&["grant", "show", "grt_x"][..], "grant list"),
+        (&["grant", "revoke", "grt_01J00000000000000000000000"], "grant list"),
+        (&["grant", "revoke", "--user", "nobody@example.test"], "user list"),
+        (&["grant", "revoke", "--client", "nobody"], "client list"),
+        (&["grant", "revoke", "--resource", "https://nobody.test/"], "resource list"),
+        (&["grant", "list", "--organization", "x"], "org_"),
+        (&["session", "end", "ses_x"], "session list"),
+        (&["client", "disable", "nobody"], "client list"),
+        (&["resource", "disable", "https://nobody.test/"], "resource list"),
+        (&["admin", "key", "revoke", "adk_x"], "admin key list"),
+        (&["admin", "key", "create", "--name", " ", "--permission", "*"], "another one"),
+    ] {
+        let said = bench.refused(arguments);
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+    let made = bench.json(&[
+        "admin",
+        "key",
+        "create",
+        "--name",
+        "N",
+        "--permission",
+        "grants:read",
+        "--expires",
+        "1y",
+    ]);
+    assert!(made["secret"].as_str().is_some_and(|secret| secret.starts_with("dwa_")));
+    let listed = bench.json(&["admin", "key", "list"]);
+    assert_eq!((&listed[0]["id"], listed[0].get("secret")), (&made["id"], None));
+    assert_eq!(listed[0]["permissions"], json!(["grants:read"]));
+}
+
+#[test]
 fn settings_are_checked_and_explained_without_showing_a_password() {
     let bench = Bench::new("settings");
     std::fs::write(bench.0.join("doorward.toml"), "[token]\naccess_ttl = \"5m\"\n").unwrap();
