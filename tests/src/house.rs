@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -302,6 +302,11 @@ impl House {
         self.folder.path().to_owned()
     }
 
+    /// Puts another key into the file of the key-encryption key.
+    pub fn put_key_encryption_key(&self, text: &str) {
+        write_private(&self.folder.path().join("kek"), text);
+    }
+
     /// Kills the authorization server as `kill -9` does.
     pub fn kill9(&mut self) {
         self.auth.kill9();
@@ -358,8 +363,14 @@ fn start_auth_server(folder: &TempDir, through: &[String], environment: &[(Strin
 }
 
 /// A key-encryption key, as an operator makes one.
-fn write_key_encryption_key(file: &std::path::Path) {
+fn write_key_encryption_key(file: &Path) {
+    write_private(file, &fresh());
+}
+
+/// Writes a file that only its owner can read.
+pub fn write_private(file: &Path, text: &str) {
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).mode(0o600).open(file).expect("the key can be made");
-    file.write_all(fresh().as_bytes()).expect("the key can be written");
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(file).expect("the file can be made");
+    file.write_all(text.as_bytes()).expect("it can be written");
 }

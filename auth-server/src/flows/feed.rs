@@ -9,7 +9,7 @@ use std::{
 };
 
 use doorward_shared::{
-    error::OAuthError,
+    error::{ErrorCode, OAuthError},
     revocation::{MAX_ENTRIES, Page, TYPE},
     time::Timestamp,
     token::PresentedClient,
@@ -90,7 +90,7 @@ pub async fn follow(ctx: &Context) {
                     tracing::info!("the database answers again");
                 }
                 away = false;
-                ctx.feed.heads.send_if_modified(|known| std::mem::replace(known, heads) != heads);
+                // First, so that whoever is woken finds the keys in place that sign from now on.
                 let followed = signing_keys::follow(ctx, heads.signing_keys).await;
                 if let Err(error) = &followed
                     && !strange
@@ -98,6 +98,7 @@ pub async fn follow(ctx: &Context) {
                     tracing::error!(%error, "the signing keys of the database cannot be used; in a minute nothing is signed any more");
                 }
                 strange = followed.is_err();
+                ctx.feed.heads.send_if_modified(|known| std::mem::replace(known, heads) != heads);
             }
             Err(error) => {
                 if !away {
@@ -166,7 +167,10 @@ impl Drop for Waiting<'_> {
 async fn page(ctx: &Context, after: i64) -> std::result::Result<Arc<str>, OAuthError> {
     let mut pages = ctx.feed.pages.lock().await;
     let now = ctx.now();
-    let head = ctx.store.heads().await?.revocations;
+    let heads = ctx.store.heads().await?;
+    // A page that says that a key is bad must not be signed with it: both became true in one transaction.
+    signing_keys::follow(ctx, heads.signing_keys).await.map_err(unfollowed)?;
+    let head = heads.revocations;
     if let Some(ready) = pages.iter().find(|p| (p.after, p.head, p.made_at) == (after, head, now)) {
         return Ok(Arc::clone(&ready.page));
     }
@@ -190,4 +194,10 @@ async fn page(ctx: &Context, after: i64) -> std::result::Result<Arc<str>, OAuthE
     }
     pages.push(Ready { after, head, made_at: now, page: Arc::clone(&page) });
     Ok(page)
+}
+
+/// The keys that the database has now cannot be taken.
+fn unfollowed(error: signing_keys::SigningKeyError) -> OAuthError {
+    let text = "the server cannot take over its signing keys; its log has the reason";
+    OAuthError::new(ErrorCode::TemporarilyUnavailable, text).because(error)
 }

@@ -13,6 +13,7 @@ mod feed;
 mod fuzz;
 mod http;
 mod issuer;
+mod keys;
 mod leakage;
 mod malformed;
 mod nodes;
