@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`form`] | strict `application/x-www-form-urlencoded`, RFC 6749 §3.1, §3.2 |
 //! | [`scope`], [`permission`] | RFC 6749 §3.3; our permission atoms and nested tiers |
+//! | [`node`], [`allowance`] | our data tree; what is allowed where, RFC 9396 |
 //! | [`issuer`], [`metadata`] | RFC 8414, OpenID Connect Discovery, RFC 9728 |
 //! | [`resource`] | RFC 8707 |
 //! | [`client_id`], [`client_metadata`], [`redirect_uri`] | RFC 7591, RFC 8252 |
@@ -16,6 +17,7 @@
 //! | [`error`] | RFC 6749 §4.1.2.1, §5.2 |
 //! | [`secret`], [`time`] | opaque credentials; NumericDate (RFC 7519 §2) |
 
+pub mod allowance;
 pub mod authorization;
 pub mod bearer;
 pub mod client_id;
@@ -26,6 +28,7 @@ pub mod introspection;
 pub mod issuer;
 pub mod jose;
 pub mod metadata;
+pub mod node;
 pub mod permission;
 pub mod pkce;
 pub mod redirect_uri;
