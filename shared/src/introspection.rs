@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{jose::strict_json, time::Timestamp};
+use crate::{
+    jose::{access_token::is_true, strict_json},
+    time::Timestamp,
+};
 
 /// What the authorization server says about a token (RFC 7662 §2.2). Its members have the names of the claims of an access
 /// token.
@@ -57,9 +60,19 @@ pub struct Active {
     /// The narrowing of `scope` to parts of the data tree (RFC 9396).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<Vec<Map<String, Value>>>,
+    /// False when the person is entitled to nothing at the resource server that asks; absent otherwise.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub entitled: bool,
+    /// The name that its owner gave to an API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// Who acts for the subject (RFC 8693 §4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Map<String, Value>>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The answer is no introspection answer.
@@ -105,6 +118,8 @@ mod tests {
             org: "org_1".to_owned(),
             auth_time: None,
             authorization_details: None,
+            entitled: true,
+            credential: None,
             act: None,
         }
     }
@@ -115,6 +130,24 @@ mod tests {
             let bytes = serde_json::to_vec(&answer).unwrap();
             assert_eq!(Introspection::read(&bytes), Ok(answer));
         }
+    }
+
+    #[test]
+    fn a_key_has_a_name_and_its_owner_may_be_entitled_to_nothing() {
+        let Ok(Value::Object(whole)) = serde_json::to_value(active()) else { panic!("an object") };
+        assert!(!whole.contains_key("entitled") && !whole.contains_key("credential"));
+        let with = |name: &str, value: Value| {
+            let mut more = whole.clone();
+            more.insert(name.to_owned(), value);
+            Introspection::read(&serde_json::to_vec(&more).unwrap())
+        };
+        let key = Active { entitled: false, credential: Some("CI".to_owned()), ..active() };
+        let bytes = serde_json::to_vec(&key).unwrap();
+        assert_eq!(Introspection::read(&bytes), Ok(Introspection::Active(Box::new(key))));
+        for bad in [Value::Null, Value::from("false"), Value::from(0)] {
+            assert_eq!(with("entitled", bad), Err(IntrospectionSyntax));
+        }
+        assert_eq!(with("credential", Value::from(7)), Err(IntrospectionSyntax));
     }
 
     #[test]

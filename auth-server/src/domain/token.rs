@@ -76,6 +76,7 @@ impl Subject<'_> {
             org: self.user.organization.as_str().to_owned(),
             auth_time: Some(self.grant.auth_time),
             authorization_details: None,
+            entitled: true,
             act: None,
             cnf: None,
         }

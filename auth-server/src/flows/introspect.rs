@@ -60,6 +60,8 @@ async fn about(ctx: &Context, form: &Form, caller: &Resource) -> Result<Introspe
         org: claims.org,
         auth_time: claims.auth_time,
         authorization_details: claims.authorization_details,
+        entitled: claims.entitled,
+        credential: None,
         act: claims.act,
     })))
 }

@@ -5,14 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use doorward_shared::secret::SystemEntropy;
+use doorward_shared::secret::{SystemEntropy, alphanumeric};
 
 /// The directory.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let name = format!("doorward-artifacts-{}", crate::ids::alphanumeric(&SystemEntropy, 16));
+        let name = format!("doorward-artifacts-{}", alphanumeric(&SystemEntropy, 16));
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
         Self(path)

@@ -50,6 +50,11 @@ pub struct AccessTokenClaims {
     /// A narrowing of `scope` to parts of the data tree (RFC 9396). Whoever does not understand it must allow nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<Vec<Map<String, Value>>>,
+    /// False when the person is entitled to nothing at this resource, so that the resource server can say so (403) and no
+    /// client tries again and again. Written only then: a token without it is of somebody who is entitled to something, and
+    /// may have ticked nothing.
+    #[serde(skip_serializing_if = "is_true")]
+    pub entitled: bool,
     /// Who acts for the subject (RFC 8693 §4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Map<String, Value>>,
@@ -170,9 +175,16 @@ pub fn check(payload: &[u8], expected: &Expected<'_>) -> Result<AccessTokenClaim
         org: claims.name("org")?,
         auth_time: claims.optional_time("auth_time")?,
         authorization_details: claims.details()?,
+        entitled: claims.optional_flag("entitled")?.unwrap_or(true),
         act: claims.optional_object("act")?,
         cnf: None,
     })
+}
+
+/// The condition under which `entitled` need not be written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+pub(crate) const fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 struct Claims(Map<String, Value>);
@@ -212,6 +224,11 @@ impl Claims {
         items.map(Some).ok_or(Rejection::Malformed(NAME))
     }
 
+    fn optional_flag(&self, name: &'static str) -> Result<Option<bool>, Rejection> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or(Rejection::Malformed(name))
+    }
+
     fn optional_object(&self, name: &'static str) -> Result<Option<Map<String, Value>>, Rejection> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         value.as_object().cloned().map(Some).ok_or(Rejection::Malformed(name))
@@ -249,6 +266,7 @@ mod tests {
             org: "01ORG".to_owned(),
             auth_time: Some(NOW),
             authorization_details: None,
+            entitled: true,
             act: None,
             cnf: None,
         }
@@ -290,8 +308,10 @@ mod tests {
         machine.auth_time = None;
         machine.authorization_details = Some(vec![json!({"type": "folder"}).as_object().unwrap().clone()]);
         machine.act = Some(json!({"sub": "agent"}).as_object().unwrap().clone());
+        machine.entitled = false;
         let written = serde_json::to_value(&machine).unwrap();
         assert!(!written.to_string().contains("null"));
+        assert_eq!(written["entitled"], json!(false));
         assert_eq!(check_value(&written), Ok(machine));
     }
 
@@ -493,6 +513,17 @@ mod tests {
             );
         }
         assert_eq!(with("act", json!("x")), Err(Rejection::Malformed("act")));
+    }
+
+    #[test]
+    fn who_is_entitled_to_nothing_is_told_by_false_and_by_nothing_else() {
+        let written = serde_json::to_value(good()).unwrap();
+        assert!(written.get("entitled").is_none());
+        assert!(check_value(&written).unwrap().entitled && with("entitled", json!(true)).unwrap().entitled);
+        assert!(!with("entitled", json!(false)).unwrap().entitled);
+        for bad in [json!(null), json!("false"), json!(0), json!([]), json!({})] {
+            assert_eq!(with("entitled", bad.clone()), Err(Rejection::Malformed("entitled")), "{bad}");
+        }
     }
 
     // JT-34

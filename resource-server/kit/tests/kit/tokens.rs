@@ -85,6 +85,7 @@ pub(crate) fn claims(issuer: &str, resource: &str, iat: Timestamp) -> AccessToke
         org: "01ORG".to_owned(),
         auth_time: Some(iat),
         authorization_details: None,
+        entitled: true,
         act: None,
         cnf: None,
     }
