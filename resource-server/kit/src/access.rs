@@ -1,6 +1,9 @@
 //! What a verified token allows.
 
-use doorward_shared::{jose::access_token::AccessTokenClaims, scope::Scope, time::Timestamp};
+use doorward_shared::{
+    allowance::Allowance, jose::access_token::AccessTokenClaims, node::NodePath, scope::Scope,
+    time::Timestamp,
+};
 use serde_json::{Map, Value};
 
 /// Who calls, on whose behalf, and what is allowed. Handlers find it in the request's extensions; it is there only when a
@@ -25,17 +28,37 @@ pub struct Access {
     pub expires_at: Option<Timestamp>,
     /// When the person last signed in.
     pub auth_time: Option<Timestamp>,
-    /// The narrowing of `scope` to parts of the data (RFC 9396), for servers that understand it.
+    /// The narrowing of `scope` to parts of the data (RFC 9396), as it was written. [`Access::allowance`] reads it.
     pub authorization_details: Option<Vec<Map<String, Value>>>,
+    /// The name that its owner gave to an API key; `None` for what is no API key.
+    pub credential: Option<String>,
+    /// The last four characters of the API key that was presented.
+    pub api_key_last_4: Option<String>,
+    /// Nobody else gets as far as a handler.
+    pub(crate) entitled: bool,
 }
 
 impl Access {
-    /// True when the token allows `permission` everywhere.
+    /// What the token allows, and where in the data tree of its organization. Entries of `authorization_details` that are
+    /// not understood allow nothing.
+    pub fn allowance(&self) -> Allowance {
+        Allowance::of_token(&self.scope, self.authorization_details.as_deref())
+    }
+
+    /// True when the token allows `permission` everywhere in its organization.
     ///
-    /// False for a token that is narrowed by `authorization_details`: what is allowed in one folder is not allowed
-    /// everywhere, and a server that does not read the narrowing must not widen it (RFC 9396 §10).
+    /// False for a token that allows it in some places only: what is allowed in one folder is not allowed everywhere, and a
+    /// server that keeps no data tree must not widen it (RFC 9396 §10).
     pub fn allows(&self, permission: &str) -> bool {
-        self.authorization_details.is_none() && self.scope.contains(permission)
+        self.allows_at(permission, None)
+    }
+
+    /// True when the token allows `permission` at `node` of the data tree; without a node, in the organization itself.
+    pub fn allows_at(&self, permission: &str, node: Option<&NodePath>) -> bool {
+        match &self.authorization_details {
+            None => self.scope.contains(permission),
+            Some(_) => self.allowance().allows(permission, node),
+        }
     }
 }
 
@@ -52,6 +75,9 @@ impl From<AccessTokenClaims> for Access {
             expires_at: Some(claims.exp),
             auth_time: claims.auth_time,
             authorization_details: claims.authorization_details,
+            credential: None,
+            api_key_last_4: None,
+            entitled: claims.entitled,
         }
     }
 }

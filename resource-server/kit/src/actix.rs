@@ -94,6 +94,7 @@ where
                 front::Decision::Admit(access) => {
                     // What no handler has, no handler can pass on.
                     request.headers_mut().remove(AUTHORIZATION);
+                    request.headers_mut().remove(front::API_KEY);
                     request.extensions_mut().insert(Arc::unwrap_or_clone(access));
                     let mut response = inner.call(request).await?.map_into_left_body();
                     for (name, value) in front::CORS {
@@ -121,14 +122,15 @@ impl FromRequest for Access {
 }
 
 fn view(request: &ServiceRequest) -> front::Request<'_> {
-    let all = |name| request.headers().get_all(name).map(HeaderValue::as_bytes).collect();
+    let all = |name: &str| request.headers().get_all(name).map(HeaderValue::as_bytes).collect();
     front::Request {
         method: request.method().as_str(),
         path: request.uri().path(),
         authority: request.uri().authority().map(actix_web::http::uri::Authority::as_str),
-        host: all(HOST),
-        origin: all(ORIGIN),
-        authorization: all(AUTHORIZATION),
+        host: all(HOST.as_str()),
+        origin: all(ORIGIN.as_str()),
+        authorization: all(AUTHORIZATION.as_str()),
+        api_key: all(front::API_KEY),
         content_type: request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes),
     }
 }

@@ -15,10 +15,12 @@ pub enum Refusal {
     NoCredentials,
     /// There is a token, and it is not good. The reason is for the operator; the presenter is not told.
     InvalidToken(Reason),
-    /// There is more than one `Authorization` header.
+    /// There is more than one `Authorization` or `x-api-key` header.
     RepeatedCredentials,
     /// The token is good and does not allow what was asked.
     InsufficientScope,
+    /// The token is good, and its person is entitled to nothing at this resource.
+    NotEntitled,
     /// It cannot be known at the moment whether the token is good.
     Unavailable,
 }
@@ -62,7 +64,8 @@ impl ResourceServer {
             Refusal::NoCredentials => {
                 let description = format!(
                     "This server needs an access token. Add its address to an MCP client that can sign in with OAuth; \
-                     how to get a token is described at {document}"
+                     how to get a token is described at {document}. A token or an API key is sent as Authorization: \
+                     Bearer, then a space and the token."
                 );
                 Answer::error(401, "unauthorized", &description).with("www-authenticate", challenge.to_string())
             }
@@ -70,11 +73,24 @@ impl ResourceServer {
                 ErrorCode::InvalidToken,
                 "The access token is malformed, has expired, was revoked or is for another server. Get a new one.",
             ),
-            Refusal::RepeatedCredentials => self
-                .challenge(ErrorCode::InvalidRequest, "The request has more than one Authorization header. Send one."),
+            Refusal::RepeatedCredentials => self.challenge(
+                ErrorCode::InvalidRequest,
+                "The request has more than one credential. Send one Authorization header, or one x-api-key header.",
+            ),
             Refusal::InsufficientScope => self.challenge(
                 ErrorCode::InsufficientScope,
                 "The access token does not allow this. Connect again and tick the permission on the consent page.",
+            ),
+            // No challenge: signing in again changes nothing, and clients would do it again and again.
+            Refusal::NotEntitled => Answer::error(
+                ErrorCode::InsufficientScope.status(),
+                ErrorCode::InsufficientScope.as_str(),
+                &format!(
+                    "You are signed in, and your account is entitled to nothing at {}. Signing in again does not change \
+                     that. An administrator of the authorization server has to map one of your groups to this resource, \
+                     or to give your account an entitlement there; after that, it works with your next token.",
+                    self.documents.name
+                ),
             ),
             Refusal::Unavailable => Answer::error(
                 503,

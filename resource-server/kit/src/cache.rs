@@ -130,6 +130,9 @@ mod tests {
             expires_at: Some(NOW),
             auth_time: None,
             authorization_details: None,
+            credential: None,
+            api_key_last_4: None,
+            entitled: true,
         })
     }
 

@@ -23,10 +23,13 @@ const PREFLIGHT: [(&str, &str); 3] = [
     ("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (
         "access-control-allow-headers",
-        "Authorization, Content-Type, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID",
+        "Authorization, X-Api-Key, Content-Type, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID",
     ),
     ("access-control-max-age", "86400"),
 ];
+
+/// The header that takes an API key instead of `Authorization`.
+pub(crate) const API_KEY: &str = "x-api-key";
 
 /// What a browser sends to another origin without asking first, when a page does not name a type itself.
 const SIMPLE_TYPES: [&str; 3] = ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"];
@@ -41,6 +44,7 @@ pub(crate) struct Request<'a> {
     pub(crate) host: Vec<&'a [u8]>,
     pub(crate) origin: Vec<&'a [u8]>,
     pub(crate) authorization: Vec<&'a [u8]>,
+    pub(crate) api_key: Vec<&'a [u8]>,
     pub(crate) content_type: Option<&'a [u8]>,
 }
 
@@ -161,7 +165,7 @@ impl ResourceServer {
         if self.rules.is_well_known(request.path) {
             return Decision::Answer(with_cors(metadata::not_found()));
         }
-        match self.authenticate(request.authorization.iter().copied()).await {
+        match self.authenticate(&request.authorization, &request.api_key).await {
             Ok(_) if self.rules.is_simple_post(request) => Decision::Answer(with_cors(Answer::error(
                 415,
                 "invalid_request",

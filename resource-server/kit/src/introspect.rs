@@ -18,6 +18,7 @@ use doorward_shared::{
     jose::strict_json,
     resource::ResourceUri,
     scope::Scope,
+    secret::{FullKey, Kind, ScopedKey, Secret},
     time::{Seconds, Timestamp},
 };
 use reqwest::{
@@ -35,8 +36,8 @@ use crate::{
     reach::Reach,
 };
 
-/// What opaque tokens of Doorward begin with: keys of people, keys of programs, tokens of agents.
-const PREFIXES: [&str; 3] = ["sta_", "ak_live_", "aa_at_"];
+/// What opaque tokens of Doorward begin with: keys for some permissions, keys for all of them, tokens of agents.
+const PREFIXES: [&str; 3] = [ScopedKey::PREFIX, FullKey::PREFIX, "aa_at_"];
 /// How long an answer is good.
 const ANSWER_LIFE: Seconds = Seconds::new(5);
 /// Longest time for one answer.
@@ -144,6 +145,9 @@ impl ResourceServer {
         hash: TokenHash,
         now: Timestamp,
     ) -> Result<Arc<Access>, Refusal> {
+        if is_api_key(token) && !is_whole(token) {
+            return Err(Refusal::InvalidToken(Reason::Checksum));
+        }
         let Some(asker) = &self.introspection.asker else {
             return Err(Refusal::InvalidToken(Reason::Opaque));
         };
@@ -214,7 +218,8 @@ impl ResourceServer {
             silent.store(false, Relaxed);
         }
         match answered {
-            Ok(Ok(access)) => {
+            Ok(Ok(mut access)) => {
+                access.api_key_last_4 = last_four(token).filter(|_| is_api_key(token)).map(str::to_owned);
                 let answer = Answer { access: Arc::new(access), asked_at: now, news };
                 good.insert(hash, answer.clone());
                 Ok(Verdict::Good(answer))
@@ -272,6 +277,20 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// True for a key of a person, which may also come in the header `x-api-key`.
+pub(crate) fn is_api_key(token: &str) -> bool {
+    token.starts_with(ScopedKey::PREFIX) || token.starts_with(FullKey::PREFIX)
+}
+
+/// True for a key whose checksum is right.
+fn is_whole(key: &str) -> bool {
+    Secret::<ScopedKey>::parse(key).is_some() || Secret::<FullKey>::parse(key).is_some()
+}
+
+fn last_four(text: &str) -> Option<&str> {
+    text.get(text.len().checked_sub(4)?..)
+}
+
 fn is_fresh(asked_at: Timestamp, now: Timestamp) -> bool {
     (Seconds::new(0)..ANSWER_LIFE).contains(&now.since(asked_at))
 }
@@ -324,5 +343,8 @@ fn access(answer: Active) -> Option<Access> {
         expires_at: answer.exp,
         auth_time: answer.auth_time,
         authorization_details: answer.authorization_details,
+        credential: answer.credential.map_or(Some(None), |credential| name(credential).map(Some))?,
+        api_key_last_4: None,
+        entitled: answer.entitled,
     })
 }

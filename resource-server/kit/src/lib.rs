@@ -8,7 +8,7 @@
 //!
 //! Start a [`ResourceServer`] and put it in front of the routes: [`tower::ProtectLayer`] (feature `tower`; axum, rmcp) or
 //! [`actix::Protect`] (feature `actix`). Handlers find an [`Access`] in the request's extensions. The token itself never gets
-//! that far: the kit takes the `Authorization` header out of the request, because a token is for one resource server and
+//! that far: the kit takes `Authorization` and `x-api-key` out of the request, because a token is for one resource server and
 //! must not be passed on to another (MCP authorization, "token passthrough").
 //!
 //! | module | duty |
@@ -51,6 +51,11 @@ mod verify;
 use std::sync::Arc;
 
 use doorward_shared::{issuer::Issuer, resource::ResourceUri, time::Clock};
+
+pub use doorward_shared::{
+    allowance::Allowance,
+    node::{NodePath, NodeSyntax},
+};
 
 pub use self::{
     access::Access,

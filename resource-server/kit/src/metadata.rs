@@ -14,6 +14,8 @@ const SCOPES: [&str; 1] = ["openid"];
 
 /// What is published, and where.
 pub(crate) struct Documents {
+    /// What people call this resource.
+    pub(crate) name: String,
     /// The address that a challenge names: the form with the path inserted.
     pub(crate) challenge_url: String,
     protected_resource: String,
@@ -36,7 +38,10 @@ impl Documents {
         document.resource_documentation.clone_from(&settings.resource_documentation);
         let path = checked.resource.path();
         let [challenge_url, _] = checked.resource.metadata_urls();
+        let address = checked.resource.as_str();
+        let name = settings.resource_name.as_ref();
         Self {
+            name: name.map_or_else(|| address.to_owned(), |name| format!("{name} ({address})")),
             challenge_url,
             protected_resource: serde_json::to_string(&document).unwrap_or_default(),
             protected_resource_paths: forms("/.well-known/oauth-protected-resource", path),

@@ -41,13 +41,15 @@ pub enum Reason {
     Revoked,
     /// The authorization server says that an opaque token is not good here.
     Inactive,
+    /// An API key whose checksum is wrong: mistyped, cut off, or made up. Nobody was asked.
+    Checksum,
     /// An opaque token, and there is no way to ask about it: no credentials, or no introspection endpoint.
     Opaque,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Syntax,
         Self::Format,
         Self::Type,
@@ -63,6 +65,7 @@ impl Reason {
         Self::Bound,
         Self::Revoked,
         Self::Inactive,
+        Self::Checksum,
         Self::Opaque,
     ];
 
@@ -84,6 +87,7 @@ impl Reason {
             Self::Bound => "bound",
             Self::Revoked => "revoked",
             Self::Inactive => "inactive",
+            Self::Checksum => "checksum",
             Self::Opaque => "opaque",
         }
     }
@@ -131,6 +135,8 @@ pub struct Metrics {
     pub without_token: u64,
     /// Tokens that were refused, by reason; reasons that did not occur are there with 0.
     pub refused: Vec<(Reason, u64)>,
+    /// Requests with a good token of somebody who is entitled to nothing here.
+    pub not_entitled: u64,
     /// Requests that named a foreign `Host` or came from a foreign page.
     pub refused_host: u64,
     /// Requests that were answered 503: no usable keys were held, an opaque token could not be asked about, or the feed was
@@ -178,6 +184,7 @@ pub(crate) struct Counters {
     pub(crate) remembered: AtomicU64,
     pub(crate) without_token: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
+    pub(crate) not_entitled: AtomicU64,
     pub(crate) refused_host: AtomicU64,
     pub(crate) unavailable: AtomicU64,
     pub(crate) clock_skew: AtomicU64,
@@ -210,6 +217,7 @@ impl Counters {
             remembered: self.remembered.load(Relaxed),
             without_token: self.without_token.load(Relaxed),
             refused: Reason::ALL.map(|reason| (reason, self.refused[reason as usize].load(Relaxed))).to_vec(),
+            not_entitled: self.not_entitled.load(Relaxed),
             refused_host: self.refused_host.load(Relaxed),
             unavailable: self.unavailable.load(Relaxed),
             clock_skew: self.clock_skew.load(Relaxed),

@@ -102,6 +102,7 @@ where
                 front::Decision::Admit(access) => {
                     // What no handler has, no handler can pass on.
                     parts.headers.remove(AUTHORIZATION);
+                    parts.headers.remove(front::API_KEY);
                     parts.extensions.insert(Arc::unwrap_or_clone(access));
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
                     for (name, value) in front::CORS {
@@ -136,14 +137,15 @@ async fn read_to_the_end<B: http_body::Body + Unpin>(mut body: B) -> bool {
 }
 
 fn view(parts: &Parts) -> front::Request<'_> {
-    let all = |name| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let all = |name: &str| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     front::Request {
         method: parts.method.as_str(),
         path: parts.uri.path(),
         authority: parts.uri.authority().map(http::uri::Authority::as_str),
-        host: all(HOST),
-        origin: all(ORIGIN),
-        authorization: all(AUTHORIZATION),
+        host: all(HOST.as_str()),
+        origin: all(ORIGIN.as_str()),
+        authorization: all(AUTHORIZATION.as_str()),
+        api_key: all(front::API_KEY),
         content_type: parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
     }
 }

@@ -14,6 +14,7 @@ use doorward_shared::{
 use crate::{
     Access, Reason, Refusal, ResourceServer, Settings,
     cache::{self, TokenHash},
+    introspect,
     keys::{Lookup, Seeker},
     metrics::Counters,
     settings::seconds,
@@ -32,17 +33,37 @@ impl Bounds {
 }
 
 impl ResourceServer {
-    /// Reads the token from all `Authorization` headers of a request and verifies it. No other part of a request is ever
-    /// read for a token.
+    /// Reads the token from all `Authorization` headers of a request, or an API key from all its `x-api-key` headers, and
+    /// verifies it. No other part of a request is ever read for a token.
     ///
     /// # Errors
     ///
     /// The [`Refusal`] to answer with.
-    pub async fn authenticate<'a>(
+    pub async fn authenticate(
         &self,
-        authorization: impl IntoIterator<Item = &'a [u8]>,
+        authorization: &[&[u8]],
+        api_key: &[&[u8]],
     ) -> Result<Arc<Access>, Refusal> {
-        match bearer::token(authorization) {
+        match api_key {
+            [] => self.bearer(authorization).await,
+            [key] if authorization.is_empty() => {
+                // A signed token in this header is one that somebody put in the wrong place.
+                let key = std::str::from_utf8(key).ok().filter(|key| introspect::is_api_key(key));
+                let Some(key) = key else {
+                    self.metrics.refuse(Reason::Syntax);
+                    return Err(Refusal::InvalidToken(Reason::Syntax));
+                };
+                self.verify(key).await
+            }
+            _ => {
+                self.metrics.refuse(Reason::Syntax);
+                Err(Refusal::RepeatedCredentials)
+            }
+        }
+    }
+
+    async fn bearer(&self, authorization: &[&[u8]]) -> Result<Arc<Access>, Refusal> {
+        match bearer::token(authorization.iter().copied()) {
             Ok(Some(token)) => self.verify(token).await,
             Ok(None) => {
                 Counters::count(&self.metrics.without_token);
@@ -62,14 +83,16 @@ impl ResourceServer {
     ///
     /// # Errors
     ///
-    /// [`Refusal::InvalidToken`], or [`Refusal::Unavailable`] when it cannot be known whether the token is good: no usable keys
+    /// [`Refusal::InvalidToken`], [`Refusal::NotEntitled`], or [`Refusal::Unavailable`] when it cannot be known whether the token is good: no usable keys
     /// are held, the authorization server cannot be asked about an opaque token, or the feed is silent for longer than the
     /// operator allows.
     pub async fn verify(&self, token: &str) -> Result<Arc<Access>, Refusal> {
         let now = self.clock.now();
-        let outcome = self.check(token, now).await;
+        let entitled = |access: Arc<Access>| access.entitled.then_some(access).ok_or(Refusal::NotEntitled);
+        let outcome = self.check(token, now).await.and_then(entitled);
         match outcome {
             Ok(_) => {}
+            Err(Refusal::NotEntitled) => Counters::count(&self.metrics.not_entitled),
             Err(Refusal::InvalidToken(reason)) => self.record(reason),
             Err(_) => Counters::count(&self.metrics.unavailable),
         }

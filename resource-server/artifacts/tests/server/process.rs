@@ -1,12 +1,13 @@
 //! The program as a process of its own, and an issuer that the test plays.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     future::ready,
     net::TcpListener as Listener,
     path::{Path, PathBuf},
     process::{Child, Command},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use doorward_shared::{
     form::Form,
     jose::{Algorithm, access_token, jws::SigningKey},
     revocation::{self, Claim, Entry, Page},
+    secret::{ScopedKey, Secret, SystemEntropy},
     time::{Clock, Seconds, SystemClock},
 };
 use http::{HeaderMap, StatusCode, Uri};
@@ -27,12 +29,13 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::house::Scratch;
 
-/// Plays the authorization server: two documents, a key, a revocation feed, and one API key.
+/// Plays the authorization server: two documents, a key, a revocation feed, and API keys.
 pub(crate) struct Issuer {
     pub(crate) url: String,
     /// Where it is reached; its own documents never say so.
     pub(crate) address: String,
     key: Arc<SigningKey>,
+    api_keys: ApiKeys,
     revoked: watch::Sender<Vec<Entry>>,
     pub(crate) server: JoinHandle<()>,
 }
@@ -41,8 +44,8 @@ pub(crate) struct Issuer {
 const CREDENTIALS: (&str, &str) = ("rs_1", "secret-1");
 const BASIC: &str = "Basic cnNfMTpzZWNyZXQtMQ==";
 
-/// An API key that is good at every resource server, with permission to read.
-pub(crate) const API_KEY: &str = "ak_live_1";
+/// What is said about each API key.
+type ApiKeys = Arc<Mutex<BTreeMap<String, Value>>>;
 
 impl Issuer {
     pub(crate) async fn start() -> Self {
@@ -53,6 +56,7 @@ impl Issuer {
     pub(crate) async fn named(name: Option<&str>) -> Self {
         let key = SigningKey::from_pkcs8(&SigningKey::generate(Algorithm::EdDsa).unwrap()).unwrap();
         let key = Arc::new(key);
+        let api_keys = ApiKeys::default();
         let (revoked, changes) = watch::channel(Vec::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -68,9 +72,22 @@ impl Issuer {
             .route("/.well-known/oauth-authorization-server", document(&metadata))
             .route("/jwks", document(&jwks))
             .route("/revocations", feed(url.clone(), key.clone(), changes))
-            .route("/introspect", introspection(url.clone()));
+            .route("/introspect", introspection(api_keys.clone()));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, address, key, revoked, server }
+        Self { url, address, key, api_keys, revoked, server }
+    }
+
+    /// A new API key of Alice for the resource server, with permission to read and whatever the test adds.
+    pub(crate) fn api_key(&self, resource: &str, more: &Value) -> String {
+        let key = Secret::<ScopedKey>::generate(&SystemEntropy).expose().to_owned();
+        let now = SystemClock.now().seconds();
+        let mut answer = json!({
+            "active": true, "token_type": "Bearer", "iss": self.url, "aud": resource, "sub": "alice",
+            "client_id": "client-1", "scope": "artifacts:read", "sid": "grant-2", "org": "acme", "jti": "key-1", "iat": now,
+        });
+        answer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.api_keys.lock().unwrap().insert(key.clone(), answer);
+        key
     }
 
     /// Ends a grant.
@@ -130,24 +147,15 @@ fn feed(issuer: String, key: Arc<SigningKey>, changes: watch::Receiver<Vec<Entry
     })
 }
 
-/// What is said about the one API key; every other is not active.
-fn introspection(issuer: String) -> MethodRouter {
+/// What is said about the API keys; every other is not active.
+fn introspection(api_keys: ApiKeys) -> MethodRouter {
     post(async move |headers: HeaderMap, body: String| {
         if headers.get("authorization").is_none_or(|value| value != BASIC) {
             return (StatusCode::UNAUTHORIZED, [("content-type", "application/json")], String::new());
         }
-        let Some(resource) = body.strip_prefix(&format!("token={API_KEY}_")) else {
-            let inactive = json!({ "active": false }).to_string();
-            return (StatusCode::OK, [("content-type", "application/json")], inactive);
-        };
-        // The key names the port that its resource server has.
-        let now = SystemClock.now().seconds();
-        let active = json!({
-            "active": true, "token_type": "Bearer", "iss": issuer, "aud": format!("http://localhost:{resource}/mcp"),
-            "sub": "alice", "client_id": "client-1", "scope": "artifacts:read", "sid": "grant-2", "org": "acme",
-            "jti": "key-1", "iat": now,
-        });
-        (StatusCode::OK, [("content-type", "application/json")], active.to_string())
+        let known = body.strip_prefix("token=").and_then(|key| api_keys.lock().unwrap().get(key).cloned());
+        let answer = known.unwrap_or(json!({ "active": false })).to_string();
+        (StatusCode::OK, [("content-type", "application/json")], answer)
     })
 }
 

@@ -2,11 +2,12 @@
 
 use std::{fs, time::Duration};
 
+use doorward_shared::secret::{ScopedKey, Secret, SystemEntropy};
 use serde_json::json;
 
 use crate::{
     house::{ALL, Scratch},
-    process::{API_KEY, Issuer, Program, free_port},
+    process::{Issuer, Program, free_port},
 };
 
 async fn status(program: &Program, token: &str) -> u16 {
@@ -55,9 +56,12 @@ async fn an_api_key_opens_what_the_issuer_says() {
     let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
     let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
     program.wait_for("/readyz", 200).await;
-    let key = format!("{API_KEY}_{port}");
+    let key = issuer.api_key(&program.resource, &json!({}));
+    let elsewhere = issuer.api_key("http://localhost:1/mcp", &json!({}));
     assert_eq!(program.tools(&key).await, 5);
-    assert_eq!(status(&program, "ak_live_unknown").await, 401);
+    for bad in [&elsewhere, &Secret::<ScopedKey>::generate(&SystemEntropy).expose().to_owned()] {
+        assert_eq!(status(&program, bad).await, 401);
+    }
     let log = program.stop();
     assert!(!log.contains(&key) && !log.contains("secret-1"), "no secret is in the log");
 }
@@ -85,7 +89,7 @@ async fn the_issuer_is_asked_where_the_operator_says() {
     program.wait_for("/readyz", 200).await;
     let token = issuer.token(&program.resource, ALL, &json!({}));
     assert_eq!(status(&program, &token).await, 200);
-    assert_eq!(program.tools(&format!("{API_KEY}_{port}")).await, 5);
+    assert_eq!(program.tools(&issuer.api_key(&program.resource, &json!({}))).await, 5);
     issuer.revoke("grant-1");
     refused_soon(&program, &token).await;
     program.stop();

@@ -316,7 +316,11 @@ async fn credentials_that_are_not_accepted_are_not_tried_without_end_and_tokens_
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(issuer.feed.asked().len(), 1);
     assert_eq!((web.server.metrics().pages, web.server.metrics().failed_pages), (0, 1));
-    assert_eq!(web.server.verify("sta_key").await, Err(Refusal::Unavailable), "nobody said that it is bad");
+    assert_eq!(
+        web.server.verify(tokens::sta("key")).await,
+        Err(Refusal::Unavailable),
+        "nobody said that it is bad"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +337,7 @@ async fn credentials_are_sent_to_no_address_that_is_not_safe() {
         issuer.set_metadata(name, json!(address));
         let web = start(Front::Tower, &issuer, |settings| settings).await.ready().await;
         if name == "introspection_endpoint" {
-            assert_eq!(web.server.verify("sta_key").await, Err(Refusal::Unavailable));
+            assert_eq!(web.server.verify(tokens::sta("key")).await, Err(Refusal::Unavailable));
             assert_eq!(web.server.metrics().failed_introspections, 1);
         } else {
             eventually("it is refused", || web.server.metrics().failed_pages > 0).await;

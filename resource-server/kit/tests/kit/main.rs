@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod admission;
+mod allowance;
+mod api_keys;
 mod authority;
 mod away;
 mod bad_pages;

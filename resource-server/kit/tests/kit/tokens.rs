@@ -13,9 +13,11 @@ use doorward_shared::{
     jose::{Algorithm, access_token::AccessTokenClaims, jws::SigningKey},
     resource::ResourceUri,
     scope::Scope,
+    secret::{Entropy, FullKey, Kind, ScopedKey, Secret},
     time::{Clock, Seconds, SystemClock, Timestamp},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A key pair of which the test can do everything, forging included.
 pub(crate) struct Pair {
@@ -89,4 +91,30 @@ pub(crate) fn claims(issuer: &str, resource: &str, iat: Timestamp) -> AccessToke
         act: None,
         cnf: None,
     }
+}
+
+/// A source that gives the same bytes for the same name.
+struct Named<'a>(&'a str);
+
+impl Entropy for Named<'_> {
+    fn fill(&self, bytes: &mut [u8]) {
+        for (i, piece) in (0_u64..).zip(bytes.chunks_mut(32)) {
+            let hash = Sha256::digest(format!("{i} {}", self.0));
+            piece.copy_from_slice(&hash[..piece.len()]);
+        }
+    }
+}
+
+fn key<K: Kind>(name: &str) -> &'static str {
+    Secret::<K>::generate(&Named(name)).expose().to_owned().leak()
+}
+
+/// A well-formed key for some permissions. The same name gives the same key.
+pub(crate) fn sta(name: &str) -> &'static str {
+    key::<ScopedKey>(name)
+}
+
+/// A well-formed key for everything.
+pub(crate) fn ak_live(name: &str) -> &'static str {
+    key::<FullKey>(name)
 }

@@ -204,7 +204,7 @@ fn serve_axum(listener: std::net::TcpListener, server: Arc<ResourceServer>) {
     };
 
     async fn protected(Extension(access): Extension<Access>, headers: HeaderMap) -> String {
-        seen(&access, headers.contains_key(AUTHORIZATION))
+        seen(&access, headers.contains_key(AUTHORIZATION) || headers.contains_key("x-api-key"))
     }
 
     async fn open(headers: HeaderMap) -> String {
@@ -226,7 +226,8 @@ fn serve_actix(listener: std::net::TcpListener, server: Arc<ResourceServer>) {
     use actix_web::{App, HttpRequest, HttpServer, http::header::AUTHORIZATION, web};
 
     async fn protected(access: Access, request: HttpRequest) -> String {
-        seen(&access, request.headers().contains_key(AUTHORIZATION))
+        let headers = request.headers();
+        seen(&access, headers.contains_key(AUTHORIZATION) || headers.contains_key("x-api-key"))
     }
 
     async fn open(request: HttpRequest) -> String {
