@@ -25,7 +25,7 @@ const GROUPS: [(&str, usize); 16] = [
 ];
 
 /// What a test's name begins with, and the folder in which the rest of its name is a path.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 10] = [
     ("e2e::attacks", "tests/tests/attacks"),
     ("e2e::faults", "tests/tests/faults"),
     ("e2e::golden_path", "tests/tests/golden_path"),
@@ -33,6 +33,7 @@ const PLACES: [(&str, &str); 9] = [
     ("doorward_shared", "shared/src"),
     ("doorward_auth_server::ephemeral", "auth-server/tests/ephemeral"),
     ("doorward_auth_server::store", "auth-server/tests/store"),
+    ("doorward_auth_server", "auth-server/tests"),
     ("doorward_resource_server::kit", "resource-server/kit/tests/kit"),
     ("doorward", "auth-server/src"),
 ];

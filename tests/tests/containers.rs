@@ -35,3 +35,28 @@ fn our_images_carry_the_version_of_the_workspace() {
         assert_eq!(tag, Some(env!("CARGO_PKG_VERSION")), "{image}");
     }
 }
+
+/// The layer of dependencies is built from manifests alone.
+#[test]
+fn the_manifests_make_a_workspace_with_empty_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is above");
+    let dockerfile = read("deploy/Dockerfile");
+    let folder = tempfile::tempdir().expect("a folder");
+    let copied = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    for line in copied.filter(|line| line.contains("Cargo.toml")) {
+        let mut words: Vec<_> = line.split(' ').collect();
+        let into = folder.path().join(words.pop().expect("a destination"));
+        std::fs::create_dir_all(&into).expect("a folder can be made");
+        for file in words {
+            let name = Path::new(file).file_name().expect("a file");
+            std::fs::copy(root.join(file), into.join(name)).expect("it can be copied");
+        }
+    }
+    let run = |program: &Path, arguments: &[&str]| {
+        let done = std::process::Command::new(program).args(arguments).current_dir(folder.path()).output();
+        let done = done.expect("it can be started");
+        assert!(done.status.success(), "{program:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    run(&root.join("deploy/stubs"), &[]);
+    run(Path::new(env!("CARGO")), &["metadata", "--no-deps", "--format-version", "1"]);
+}
