@@ -3,6 +3,7 @@
 
 mod answers;
 mod clock;
+mod commits;
 mod database;
 mod descriptors;
 mod disk;
