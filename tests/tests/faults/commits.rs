@@ -77,8 +77,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream) -> std::io::Result<
                 server.write_all(bytes).await?;
                 if marked && holds(bytes, COMMIT) {
                     // Done, and nobody is told.
-                    server.read(&mut answered).await?;
-                    return Ok(());
+                    return server.read(&mut answered).await.map(drop);
                 }
             }
             read = server.read(&mut answered) => {
