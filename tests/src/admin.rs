@@ -47,6 +47,13 @@ impl Admin {
         Self { http: browser.http().clone(), ..Self::nobody(house) }
     }
 
+    /// The same at the replica that answers here.
+    #[must_use]
+    pub fn at(mut self, origin: &str) -> Self {
+        self.base = format!("{origin}/admin/api/v1");
+        self
+    }
+
     /// The same with one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
