@@ -31,6 +31,9 @@ create table setup_links (
 create table sessions (
     hash text not null primary key,
     user_id text not null references users (id),
+    method text not null,
+    address text,
+    agent text,
     auth_time bigint not null,
     last_seen_at bigint not null,
     ended_at bigint

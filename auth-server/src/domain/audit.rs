@@ -104,8 +104,12 @@ actions! {
     SignInFailed = "sign_in_failed";
     /// Somebody signed out.
     SignedOut = "signed_out";
-    /// An administrator ended somebody's session.
+    /// A session was ended, by its person elsewhere or by an administrator.
     SessionEnded = "session_ended";
+    /// A person ended all their sessions but one.
+    OtherSessionsEnded = "other_sessions_ended";
+    /// A person chose another password; their other sessions ended.
+    PasswordChanged = "password_changed";
     /// The first administrator was made.
     SetUp = "set_up";
     /// An account was made.

@@ -27,7 +27,7 @@ use super::{
     },
     refresh::RefreshToken,
     resource::{PermissionMode, Resource},
-    session::Session,
+    session::{Session, SignInMethod},
     user::{PasswordHash, User},
 };
 
@@ -117,7 +117,16 @@ pub(super) fn resource() -> Resource {
 }
 
 pub(super) fn session(user: &User) -> Session {
-    Session { hash: hash(), user_id: user.id.clone(), auth_time: NOW, last_seen_at: NOW, ended_at: None }
+    Session {
+        hash: hash(),
+        user_id: user.id.clone(),
+        method: SignInMethod::Password,
+        address: None,
+        agent: None,
+        auth_time: NOW,
+        last_seen_at: NOW,
+        ended_at: None,
+    }
 }
 
 pub(super) fn signed_in(user: &User, freshness: Freshness) -> SignedIn {

@@ -122,6 +122,8 @@ pub enum EndReason {
     Revoked,
     /// An administrator revoked it.
     RevokedByAdministrator,
+    /// The person who had allowed it revoked it.
+    RevokedByPerson,
     /// The person, the client or the resource may no longer have tokens.
     NotAllowed,
     /// Nobody redeemed its code.
@@ -132,11 +134,12 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CodeReplayed,
         Self::RefreshReplayed,
         Self::Revoked,
         Self::RevokedByAdministrator,
+        Self::RevokedByPerson,
         Self::NotAllowed,
         Self::NotRedeemed,
         Self::Restored,
@@ -149,6 +152,7 @@ impl EndReason {
             Self::RefreshReplayed => "refresh_replayed",
             Self::Revoked => "revoked",
             Self::RevokedByAdministrator => "revoked_by_administrator",
+            Self::RevokedByPerson => "revoked_by_person",
             Self::NotAllowed => "not_allowed",
             Self::NotRedeemed => "not_redeemed",
             Self::Restored => "restored",

@@ -70,6 +70,8 @@ struct Barred {
     when: BTreeMap<String, Timestamp>,
     disabled: BTreeSet<String>,
     removed: BTreeSet<String>,
+    /// With secrets in the backup that are good no more: enabling since then does not help.
+    outdated: BTreeSet<String>,
 }
 
 impl Barred {
@@ -82,9 +84,15 @@ impl Barred {
     /// Events of one second are in no certain order, and the clocks of two servers need not agree: only what was enabled
     /// later by both, place and time, is taken for enabled.
     fn enable(&mut self, id: &str, at: Timestamp) {
-        if self.when.get(id).is_none_or(|disabled| *disabled < at) {
+        if self.when.get(id).is_none_or(|disabled| *disabled < at) && !self.outdated.contains(id) {
             self.disabled.remove(id);
         }
+    }
+
+    /// What was known only to the one who belongs there may have become known to others: it must not open anything again.
+    fn outdate(&mut self, id: String, at: Timestamp) {
+        self.outdated.insert(id.clone());
+        self.disable(id, at);
     }
 }
 
@@ -105,6 +113,7 @@ impl Since {
         match event.action {
             Action::UserDisabled => self.users.disable(object()?, event.at),
             Action::UserEnabled => self.users.enable(&object()?, event.at),
+            Action::PasswordChanged => self.users.outdate(object()?, event.at),
             Action::ClientDisabled => self.clients.disable(object()?, event.at),
             Action::ClientEnabled => self.clients.enable(&object()?, event.at),
             // What is registered again under the name is another client, with another secret.
@@ -131,6 +140,7 @@ impl Since {
             | Action::SignInFailed
             | Action::SignedOut
             | Action::SessionEnded
+            | Action::OtherSessionsEnded
             | Action::ClientRegistered
             | Action::ConsentGiven
             | Action::ConsentDenied

@@ -96,6 +96,11 @@ impl Sweep {
         Self { whose, reason: EndReason::RevokedByAdministrator, at: now, forget_at }
     }
 
+    /// A person ends all that they allowed.
+    pub fn by_person(user: UserId, policy: &TokenPolicy, now: Timestamp) -> Self {
+        Self { reason: EndReason::RevokedByPerson, ..Self::revoked(Whose::User(user), policy, now) }
+    }
+
     /// Somebody or something may no longer have tokens.
     pub fn barred(whose: Whose, policy: &TokenPolicy, now: Timestamp) -> Self {
         Self { reason: EndReason::NotAllowed, ..Self::revoked(whose, policy, now) }

@@ -14,12 +14,45 @@ pub struct Session {
     pub hash: SecretHash<SessionCookie>,
     /// Who signed in.
     pub user_id: UserId,
+    /// How they proved themselves.
+    pub method: SignInMethod,
+    /// The network address that they signed in from.
+    pub address: Option<String>,
+    /// What their browser calls itself, shortened.
+    pub agent: Option<String>,
     /// When they proved themselves; `auth_time` of ID tokens.
     pub auth_time: Timestamp,
     /// When the session was last used, to the minute.
     pub last_seen_at: Timestamp,
     /// When it was ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInMethod {
+    /// By their password.
+    Password,
+    /// By a one-time link, with which they chose a password.
+    Link,
+}
+
+impl SignInMethod {
+    /// Every method.
+    pub const ALL: [Self; 2] = [Self::Password, Self::Link];
+
+    /// The word in the store and in lists.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Link => "link",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == word)
+    }
 }
 
 /// How long a sign-in counts as recent.
@@ -61,6 +94,9 @@ mod tests {
         let session = Session {
             hash: Secret::generate(&SystemEntropy).hash(),
             user_id: UserId::generate(start, &SystemEntropy),
+            method: SignInMethod::Password,
+            address: None,
+            agent: None,
             auth_time: start,
             last_seen_at: start,
             ended_at: None,
@@ -72,5 +108,10 @@ mod tests {
         assert!(!Session { ended_at: Some(start), ..session.clone() }.is_live(&policy, start));
         assert!(session.is_fresh(start.plus(Seconds::minutes(5))));
         assert!(!session.is_fresh(start.plus(Seconds::new(301))));
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        assert!(SignInMethod::ALL.into_iter().all(|one| SignInMethod::parse(one.as_str()) == Some(one)));
     }
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use doorward_shared::time::Timestamp;
+use doorward_shared::{
+    secret::{SecretHash, SessionCookie},
+    time::Timestamp,
+};
 
 use super::{
     email::Email,
     ids::{OrganizationId, UserId},
+    revocation::Sweep,
 };
 
 /// A person with an account.
@@ -54,6 +58,21 @@ impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<password hash>")
     }
+}
+
+/// A new password in place of the one that was seen.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// The old one.
+    pub before: PasswordHash,
+    /// The new one.
+    pub after: PasswordHash,
+    /// The session that stays; every other one ends.
+    pub keep: Option<SecretHash<SessionCookie>>,
+    /// Ends the grants, if they are to end too.
+    pub sweep: Option<Sweep>,
 }
 
 /// Shortest password, in characters. Length is what protects; no rule about kinds of characters.

@@ -14,7 +14,7 @@ use crate::{
         authorize::{Freshness, SignedIn},
         email::Email,
         ids::UserId,
-        session::Session,
+        session::{Session, SignInMethod},
         throttle::{FREE_FAILURES, Failures},
         user::User,
     },
@@ -78,6 +78,18 @@ const SHORT_WAIT: Seconds = Seconds::new(2);
 
 /// Checks the password and opens a session.
 pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, NotSignedIn> {
+    let (user, now) = check_password(ctx, attempt).await?;
+    // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
+    let _ended = sign_out(ctx, attempt.session, attempt.peer, now).await?;
+    Ok(open(ctx, &user.id, SignInMethod::Password, attempt.peer, now).await?)
+}
+
+/// Checks the password, as slowly for an unknown account as for a known one, and behind the brakes on guessing. Answers whose
+/// it is, and what time it is by then.
+pub(super) async fn check_password(
+    ctx: &Context,
+    attempt: &Attempt<'_>,
+) -> Result<(User, Timestamp), NotSignedIn> {
     let now = ctx.now();
     let account = Email::parse(attempt.email).ok();
     let name = account.as_ref().map_or("", Email::as_str);
@@ -121,9 +133,7 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
     if caller == Caller::Stranger {
         ctx.ephemeral.unbump(crowd, &attempt.peer.network, now).await;
     }
-    // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
-    let _ended = sign_out(ctx, attempt.session, attempt.peer, now).await?;
-    Ok(open(ctx, &user.id, attempt.peer, now).await?)
+    Ok((user, now))
 }
 
 /// Counts a try as a failure until it is known to be none, and answers what time it is then; or how long it has to wait. Of
@@ -176,18 +186,24 @@ fn new_device(ctx: &Context, user: &UserId) -> String {
 pub(super) async fn open(
     ctx: &Context,
     user: &UserId,
+    method: SignInMethod,
     peer: &Peer,
     now: Timestamp,
 ) -> Result<Opened, StoreError> {
+    let seen = peer.uses(now);
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
     let session = Session {
         hash: cookie.hash(),
         user_id: user.clone(),
+        method,
+        address: seen.address,
+        agent: seen.agent,
         auth_time: now,
         last_seen_at: now,
         ended_at: None,
     };
     let event = ctx.event(Action::SignedIn, Actor::User(user.clone()), peer, now).on(user);
+    let event = event.with("method", method.as_str());
     ctx.store.open_session(&session, &event).await?;
     Ok(Opened { cookie, device: new_device(ctx, user) })
 }

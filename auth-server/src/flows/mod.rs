@@ -1,6 +1,7 @@
 //! The shell: each function loads, asks `domain`, applies. No HTTP types, no SQL.
 
 mod access_token;
+pub mod account;
 pub mod admin;
 pub mod authorize;
 pub mod backup;

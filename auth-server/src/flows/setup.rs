@@ -11,6 +11,7 @@ use crate::{
         audit::{Action, Actor},
         email::{Email, EmailSyntax},
         ids::{OrganizationId, UserId},
+        session::SignInMethod,
         user::{PasswordError, User, check_new_password},
     },
     password::Busy,
@@ -92,7 +93,7 @@ pub async fn complete(
     };
     let event = ctx.event(Action::SetUp, Actor::User(admin.id.clone()), peer, now).on(&admin.id);
     match ctx.store.use_setup_link(&link.hash(), &admin, &event).await? {
-        Applied::Done => Ok(login::open(ctx, &admin.id, peer, now).await?),
+        Applied::Done => Ok(login::open(ctx, &admin.id, SignInMethod::Link, peer, now).await?),
         Applied::Lost => Err(NotSetUp::Link),
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Purpose<'a> {
     Consent(&'a str, Option<&'a str>),
     /// Signing out.
     SignOut,
+    /// Changing something of one's account, in this session.
+    Account(Option<&'a str>),
 }
 
 impl<'a> Purpose<'a> {
@@ -36,6 +38,7 @@ impl<'a> Purpose<'a> {
             Self::SignIn(request) => ["login", request, ""],
             Self::Consent(request, session) => ["consent", request, session.unwrap_or_default()],
             Self::SignOut => ["logout", "", ""],
+            Self::Account(session) => ["account", "", session.unwrap_or_default()],
         };
         [browser.expose(), name, request, session]
     }

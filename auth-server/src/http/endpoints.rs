@@ -33,6 +33,12 @@ pub enum Name {
     Setup,
     /// The front page.
     Home,
+    /// One's own account.
+    Account,
+    /// One's own password.
+    AccountPassword,
+    /// One's own sessions.
+    AccountSessions,
     /// The stylesheet.
     Stylesheet,
     /// The icon of the pages.
@@ -82,11 +88,18 @@ impl Endpoint {
     /// The methods it answers.
     pub const fn allow(&self) -> &'static str {
         match self.name {
-            Name::Authorize | Name::Revocations | Name::Home | Name::Stylesheet | Name::Icon => "GET",
+            Name::Authorize
+            | Name::Revocations
+            | Name::Home
+            | Name::Stylesheet
+            | Name::Icon
+            | Name::Account => "GET",
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
-            Name::Login | Name::Consent | Name::Setup => "GET, POST",
+            Name::Login | Name::Consent | Name::Setup | Name::AccountPassword | Name::AccountSessions => {
+                "GET, POST"
+            }
             Name::Introspect | Name::Logout => "POST",
             Name::AdminApi => "GET, POST, PATCH, DELETE",
             Name::Healthz | Name::Readyz => "GET, HEAD",
@@ -125,6 +138,9 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
     (Name::AdminApi, &["/admin/api/v1"], Cors::None, Cache::NoStore),
     (Name::Home, &["/"], Cors::None, Cache::NoStore),
+    (Name::Account, &["/account"], Cors::None, Cache::NoStore),
+    (Name::AccountPassword, &["/account/password"], Cors::None, Cache::NoStore),
+    (Name::AccountSessions, &["/account/sessions"], Cors::None, Cache::NoStore),
     (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
     (Name::Icon, &[ICON], Cors::None, Cache::Minutes),
 ];

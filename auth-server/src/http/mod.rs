@@ -95,6 +95,13 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Setup => {
             resource.route(web::get().to(browser::setup::get)).route(web::post().to(browser::setup::post))
         }
+        Name::Account => resource.route(web::get().to(browser::account::get)),
+        Name::AccountPassword => resource
+            .route(web::get().to(browser::account::password::get))
+            .route(web::post().to(browser::account::password::post)),
+        Name::AccountSessions => resource
+            .route(web::get().to(browser::account::sessions::get))
+            .route(web::post().to(browser::account::sessions::post)),
         Name::Home => resource.route(web::get().to(browser::home::get)),
         Name::Stylesheet => resource.route(web::get().to(pages::stylesheet)),
         Name::Icon => resource.route(web::get().to(pages::icon)),

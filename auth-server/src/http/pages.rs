@@ -22,6 +22,9 @@ use crate::domain::{
     user::User,
 };
 
+pub(super) mod account;
+mod words;
+
 const CSS: &str = include_str!("../../templates/doorward.css");
 const SVG: &str = include_str!("../../templates/doorward.svg");
 
@@ -37,6 +40,8 @@ struct Frame {
 pub(super) struct LoginPage<'a> {
     pub(super) request: &'a str,
     pub(super) email: &'a str,
+    /// Which page of the account comes after.
+    pub(super) then: Option<&'a str>,
     pub(super) wanted_by: Option<&'a str>,
     pub(super) problem: Option<&'a str>,
 }
@@ -101,6 +106,7 @@ struct DoneTemplate<'a> {
 struct HomeTemplate<'a> {
     frame: Frame,
     action: String,
+    account: String,
     csrf: &'a str,
     user: &'a User,
     resources: &'a [Resource],
@@ -202,7 +208,8 @@ pub(super) fn done(site: &Site, title: &str, text: &str) -> HttpResponse {
 
 pub(super) fn home(site: &Site, user: &User, resources: &[Resource], csrf: &str) -> HttpResponse {
     let action = path(&site.context.policy, Name::Logout);
-    html(StatusCode::OK, &HomeTemplate { frame: frame(site), action, csrf, user, resources })
+    let account = path(&site.context.policy, Name::Account);
+    html(StatusCode::OK, &HomeTemplate { frame: frame(site), action, account, csrf, user, resources })
 }
 
 pub(super) fn problem(site: &Site, problem: &Problem<'_>) -> HttpResponse {

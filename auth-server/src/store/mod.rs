@@ -35,7 +35,7 @@ use crate::domain::{
     revocation::{Narrowing, Revocation, Sweep},
     session::Session,
     signing_key::{Change, KeySet},
-    user::User,
+    user::{PasswordChange, User},
 };
 
 /// The result of a verb that could lose a race, or whose object could be gone.
@@ -92,6 +92,9 @@ pub trait Users: Send + Sync {
     async fn disable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied>;
     /// Enables an account again; nothing of what it had comes back. `Lost`: there is no such account.
     async fn enable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Replaces a password; sessions and, where the change says so, grants end with the old one. `Lost`: it was replaced
+    /// meanwhile, or there is no such account.
+    async fn change_password(&self, change: &PasswordChange, event: &Event) -> Result<Applied>;
     /// True when somebody administers this server.
     async fn has_administrator(&self) -> Result<bool>;
     /// Replaces the setup link. `Lost`: there is an administrator already.
@@ -121,6 +124,14 @@ pub trait Sessions: Send + Sync {
     async fn touch_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<()>;
     /// Ends a session at the event's time. `Lost`: it was over already.
     async fn end_session(&self, hash: &SecretHash<SessionCookie>, event: &Event) -> Result<Applied>;
+    /// Ends all sessions of a person but this one, at the event's time. Answers how many, and writes that number into the event
+    /// as `sessions`.
+    async fn end_other_sessions(
+        &self,
+        user: &UserId,
+        keep: &SecretHash<SessionCookie>,
+        event: &Event,
+    ) -> Result<u64>;
 }
 
 /// Clients.

@@ -20,7 +20,7 @@ use doorward::{
         refresh::{self, RefreshToken, Rotation},
         resource::{PermissionMode, Resource},
         revocation::{Revocation, Sweep, Whose},
-        session::Session,
+        session::{Session, SignInMethod},
         user::{PasswordHash, User},
     },
     store::{Applied, Store},
@@ -144,6 +144,9 @@ pub(crate) fn session(user: &User, now: Timestamp) -> Session {
     Session {
         hash: secret().hash(),
         user_id: user.id.clone(),
+        method: SignInMethod::Password,
+        address: Some("192.0.2.7".to_owned()),
+        agent: Some("Firefox/140".to_owned()),
         auth_time: now,
         last_seen_at: now,
         ended_at: None,

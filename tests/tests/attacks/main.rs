@@ -15,6 +15,7 @@ mod http;
 mod issuer;
 mod keys;
 mod leakage;
+mod login;
 mod malformed;
 mod nodes;
 mod outage;

@@ -67,6 +67,8 @@ fn the_trail_bars_whom_it_names_and_nobody_else() {
         (Action::UserDisabled, "usr_2", 1),
         (Action::UserEnabled, "usr_2", 2),
         (Action::UserEnabled, "usr_3", 2),
+        (Action::PasswordChanged, "usr_4", 1),
+        (Action::UserEnabled, "usr_4", 2),
         (Action::ClientDeleted, "gone", 3),
         (Action::ClientCreated, "gone", 4),
         (Action::ResourceDisabled, "HTTPS://MCP.test/a/", 5),
@@ -75,6 +77,10 @@ fn the_trail_bars_whom_it_names_and_nobody_else() {
     ])));
     assert!(known.ends());
     assert!(known.disabled_users().has("usr_1"));
+    assert!(
+        known.disabled_users().has("usr_4"),
+        "the password that was replaced must not open anything again"
+    );
     assert!(!known.disabled_users().has("usr_2") && !known.disabled_users().has("usr_3"));
     assert_eq!(known.removed_clients().collect::<Vec<_>>(), ["gone"]);
     let folded = ResourceUri::parse("https://mcp.test/a").unwrap().folded().to_owned();

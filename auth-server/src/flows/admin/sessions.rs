@@ -35,7 +35,8 @@ pub fn id_of(session: &Session) -> String {
     format!("{ID_PREFIX}{}", session.hash.to_text())
 }
 
-fn hash_of(id: &str) -> Option<SecretHash<SessionCookie>> {
+/// The hash in the identifier of a session.
+pub(in crate::flows) fn hash_of(id: &str) -> Option<SecretHash<SessionCookie>> {
     id.strip_prefix(ID_PREFIX).and_then(SecretHash::from_text)
 }
 
@@ -74,6 +75,9 @@ impl From<&Session> for view::Session {
         Self {
             id: id_of(session),
             user_id: session.user_id.to_string(),
+            method: session.method.as_str().to_owned(),
+            address: session.address.clone(),
+            agent: session.agent.clone(),
             auth_time: session.auth_time,
             last_seen_at: session.last_seen_at,
         }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use doorward_shared::form::Form;
 
-use super::{Posted, field, render_next, render_stop, see_other, store_trouble};
+use super::{Posted, account::Section, field, render_next, render_stop, see_other, store_trouble};
 use crate::{
     flows::{
         authorize::{self, Next, Visitor},
@@ -24,10 +24,11 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
     let policy = &site.context.policy;
     let query = Form::parse(request.query_string()).unwrap_or_default();
     let waiting = query.one("request").ok().flatten();
+    let then = query.one("then").ok().flatten().and_then(Section::parse);
     let session = cookies::read(&request, &policy.issuer, Which::Session);
     let browser = cookies::browser(&request, &policy.issuer, site.context.entropy.as_ref());
     let live = match signed_in(&site.context, session.as_deref(), site.context.now()).await {
-        Ok(found) => found.is_some(),
+        Ok(found) => found,
         Err(error) => return store_trouble(&site, &error),
     };
     let mut hint = None;
@@ -43,17 +44,23 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
             Ok(next) => return render_next(&site, next),
             Err(stopped) => return render_stop(&site, &stopped),
         }
-    } else if live {
+    } else if let (Some(found), Some(section)) = (&live, then) {
+        if found.session.is_fresh(site.context.now()) {
+            return see_other(&path(policy, section.name()));
+        }
+        hint = Some(found.user.email.to_string());
+    } else if live.is_some() {
         return see_other(&path(policy, Name::Home));
     }
     let page = LoginPage {
         request: waiting.unwrap_or_default(),
         email: hint.as_deref().unwrap_or_default(),
+        then: then.map(Section::word),
         wanted_by: wanted_by.as_deref(),
         problem: None,
     };
     let mut response = show(&site, &browser, &page, StatusCode::OK);
-    if session.is_some() && !live {
+    if session.is_some() && live.is_none() {
         // The session that the browser still names is over; it should forget it. A live one stays until somebody proves
         // anew who is there, and is ended then.
         let _added = response.add_cookie(&cookies::gone(&policy.issuer, Which::Session));
@@ -84,7 +91,8 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
         Err(refused) => return show_again(&site, &posted, &refused),
     };
     let mut response = if waiting.is_empty() {
-        see_other(&path(policy, Name::Home))
+        let then = Section::parse(posted.field("then"));
+        see_other(&path(policy, then.map_or(Name::Home, Section::name)))
     } else {
         match authorize::note_sign_in(&site.context, waiting, &posted.browser.secret, &opened.cookie.hash())
             .await
@@ -98,8 +106,9 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
     response
 }
 
-fn show_again(site: &Site, posted: &Posted, refused: &NotSignedIn) -> HttpResponse {
-    let (status, problem) = match refused {
+/// Why somebody is not signed in, in words.
+pub(super) fn words(refused: &NotSignedIn) -> (StatusCode, String) {
+    match refused {
         NotSignedIn::Wait(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
             format!("Too many wrong tries. Wait {} seconds, then try again.", wait.get()),
@@ -111,9 +120,14 @@ fn show_again(site: &Site, posted: &Posted, refused: &NotSignedIn) -> HttpRespon
         NotSignedIn::Wrong | NotSignedIn::Store(_) => {
             (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong. Try again.".to_owned())
         }
-    };
+    }
+}
+
+fn show_again(site: &Site, posted: &Posted, refused: &NotSignedIn) -> HttpResponse {
+    let (status, problem) = words(refused);
     let (request, email) = (posted.field("request"), posted.field("email"));
-    let page = LoginPage { request, email, wanted_by: None, problem: Some(&problem) };
+    let then = Section::parse(posted.field("then")).map(Section::word);
+    let page = LoginPage { request, email, then, wanted_by: None, problem: Some(&problem) };
     show(site, &posted.browser, &page, status)
 }
 

@@ -1,5 +1,6 @@
 //! The pages that people see: plain HTML forms that POST, working without scripts.
 
+pub(super) mod account;
 pub(super) mod consent;
 pub(super) mod home;
 pub(super) mod login;
@@ -70,6 +71,12 @@ impl Posted {
     fn visitor(&self) -> Visitor<'_> {
         Visitor { browser: &self.browser.secret, session: self.session.as_deref(), peer: &self.peer }
     }
+}
+
+/// A text with a capital letter in front and a full stop behind.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// A field of a form, or nothing when it is missing or repeated.

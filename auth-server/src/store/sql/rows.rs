@@ -27,7 +27,7 @@ use crate::{
         ids::{EventId, GrantId, OrganizationId, UserId},
         refresh::RefreshToken,
         resource::{PermissionMode, Resource},
-        session::Session,
+        session::{Session, SignInMethod},
         signing_key::{State, StoredSigningKey},
         user::{PasswordHash, User},
     },
@@ -49,7 +49,8 @@ macro_rules! user_columns {
 macro_rules! session_columns {
     () => {
         r#"sessions.hash as "sessions.hash", sessions.user_id as "sessions.user_id",
-        sessions.auth_time as "sessions.auth_time", sessions.last_seen_at as "sessions.last_seen_at",
+        sessions.method as "sessions.method", sessions.address as "sessions.address",
+        sessions.agent as "sessions.agent", sessions.auth_time as "sessions.auth_time", sessions.last_seen_at as "sessions.last_seen_at",
         sessions.ended_at as "sessions.ended_at""#
     };
 }
@@ -149,6 +150,9 @@ pub(super) fn session(row: &Row) -> Result<Session> {
     Ok(Session {
         hash: read(row, "sessions.hash", SecretHash::from_text)?,
         user_id: read(row, "sessions.user_id", UserId::parse)?,
+        method: read(row, "sessions.method", SignInMethod::parse)?,
+        address: cell(row, "sessions.address")?,
+        agent: cell(row, "sessions.agent")?,
         auth_time: time(row, "sessions.auth_time")?,
         last_seen_at: time(row, "sessions.last_seen_at")?,
         ended_at: maybe_time(row, "sessions.ended_at")?,

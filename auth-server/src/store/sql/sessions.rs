@@ -5,9 +5,10 @@ use doorward_shared::{
     secret::{SecretHash, SessionCookie},
     time::Timestamp,
 };
+use sqlx::Transaction;
 
 use super::{
-    Database, audit,
+    Database, Db, audit,
     rows::{self, session_columns, user_columns},
 };
 use crate::{
@@ -19,10 +20,15 @@ use crate::{
 impl Sessions for Database {
     async fn open_session(&self, session: &Session, event: &Event) -> Result<()> {
         let mut tx = self.begin().await?;
-        let sql = "insert into sessions (hash, user_id, auth_time, last_seen_at, ended_at) values ($1, $2, $3, $4, $5)";
+        let sql =
+            "insert into sessions (hash, user_id, method, address, agent, auth_time, last_seen_at, ended_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)";
         sqlx::query(sql)
             .bind(session.hash.to_text())
             .bind(session.user_id.as_str())
+            .bind(session.method.as_str())
+            .bind(session.address.as_deref())
+            .bind(session.agent.as_deref())
             .bind(session.auth_time.seconds())
             .bind(session.last_seen_at.seconds())
             .bind(session.ended_at.map(Timestamp::seconds))
@@ -73,4 +79,38 @@ impl Sessions for Database {
         tx.commit().await?;
         Ok(Applied::Done)
     }
+
+    async fn end_other_sessions(
+        &self,
+        user: &UserId,
+        keep: &SecretHash<SessionCookie>,
+        event: &Event,
+    ) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let ended = end_others(user, Some(keep), event.at, &mut tx).await?;
+        if ended == 0 {
+            tx.rollback().await?;
+            return Ok(0);
+        }
+        audit::record(&event.clone().with("sessions", ended), &mut tx).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+}
+
+/// Ends the sessions of a person, but for one, within a transaction. Answers how many.
+pub(super) async fn end_others(
+    user: &UserId,
+    keep: Option<&SecretHash<SessionCookie>>,
+    at: Timestamp,
+    tx: &mut Transaction<'_, Db>,
+) -> Result<u64> {
+    let sql = "update sessions set ended_at = $1 where ended_at is null and user_id = $2 and hash <> $3";
+    let ended = sqlx::query(sql)
+        .bind(at.seconds())
+        .bind(user.as_str())
+        .bind(keep.map(SecretHash::to_text).unwrap_or_default())
+        .execute(&mut **tx)
+        .await?;
+    Ok(ended.rows_affected())
 }

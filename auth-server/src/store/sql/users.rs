@@ -9,9 +9,16 @@ use doorward_shared::{
 use super::{
     Database, Db, applied, audit, ends, retry,
     rows::{self, json_list, user_columns},
+    sessions::end_others,
 };
 use crate::{
-    domain::{audit::Event, email::Email, ids::UserId, revocation::Sweep, user::User},
+    domain::{
+        audit::Event,
+        email::Email,
+        ids::UserId,
+        revocation::Sweep,
+        user::{PasswordChange, User},
+    },
     store::{Applied, Result, Users},
 };
 
@@ -49,6 +56,10 @@ impl Users for Database {
     async fn enable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied> {
         let sql = "update users set disabled_at = null where $1 > 0 and id = $2";
         retry(|| self.try_set_standing(sql, user, sweep, event)).await
+    }
+
+    async fn change_password(&self, change: &PasswordChange, event: &Event) -> Result<Applied> {
+        retry(|| self.try_change_password(change, event)).await
     }
 
     async fn has_administrator(&self) -> Result<bool> {
@@ -117,6 +128,29 @@ impl Database {
             .execute(&mut *tx)
             .await?;
         audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        self.commit_and_nudge(tx).await?;
+        Ok(Applied::Done)
+    }
+
+    async fn try_change_password(&self, change: &PasswordChange, event: &Event) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let mut event = event.clone();
+        if let Some(sweep) = &change.sweep {
+            event = event.with("grants", ends::sweep_and_date(sweep, &mut tx).await?);
+        }
+        let sql = "update users set password_hash = $1 where id = $2 and password_hash = $3";
+        let changed = sqlx::query(sql)
+            .bind(change.after.expose())
+            .bind(change.user.as_str())
+            .bind(change.before.expose())
+            .execute(&mut *tx)
+            .await?;
+        if changed.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        let ended = end_others(&change.user, change.keep.as_ref(), event.at, &mut tx).await?;
+        audit::record(&event.with("sessions", ended), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

@@ -114,6 +114,12 @@ pub struct Session {
     pub id: String,
     /// Who is signed in.
     pub user_id: String,
+    /// How they proved themselves.
+    pub method: String,
+    /// The network address that they signed in from.
+    pub address: Option<String>,
+    /// What their browser calls itself.
+    pub agent: Option<String>,
     /// When they proved themselves.
     #[schemars(with = "i64")]
     pub auth_time: Timestamp,

@@ -1,0 +1,4 @@
+//! What people do with their own accounts, in a browser without scripts.
+
+mod person;
+mod sessions;
