@@ -50,6 +50,7 @@ create table clients (
     auth_method text not null,
     secret_hash text,
     ceiling text,
+    ceiling_places text not null,
     created_at bigint not null,
     disabled_at bigint,
     revoked_until bigint,
@@ -64,6 +65,7 @@ create table resources (
     uri text not null,
     name text not null,
     mode text not null,
+    access text not null,
     model text not null,
     client_id text not null unique,
     secret_hash text not null,
@@ -71,6 +73,43 @@ create table resources (
     disabled_at bigint,
     revoked_until bigint
 );
+
+-- The organizations that people share. Every person has one of their own besides, which has no row and no nodes.
+create table organizations (
+    id text not null primary key,
+    name text not null unique,
+    created_at bigint not null
+);
+
+create table nodes (
+    organization text not null references organizations (id),
+    path text not null,
+    title text,
+    created_at bigint not null,
+    primary key (organization, path)
+);
+
+-- Who may do what where. Without an organization: each person's own; without a node: all of it; without a resource: each.
+-- No rule says the same as another one.
+create table entitlements (
+    id text not null primary key,
+    holder text not null check (holder in ('person', 'group', 'everyone')),
+    user_id text references users (id),
+    group_name text,
+    tier text not null,
+    resource text references resources (folded),
+    organization text references organizations (id),
+    node text,
+    created_at bigint not null,
+    disabled_at bigint,
+    foreign key (organization, node) references nodes (organization, path),
+    check ((holder = 'person') = (user_id is not null)),
+    check ((holder = 'group') = (group_name is not null))
+);
+create unique index entitlements_once on entitlements (coalesce(user_id, ''), coalesce(group_name, ''), tier,
+    coalesce(resource, ''), coalesce(organization, ''), coalesce(node, ''));
+create index entitlements_of_resource on entitlements (resource);
+create index entitlements_of_node on entitlements (organization, node);
 
 -- client_id and resource are what was agreed to, and outlive their objects. client_row and resource_row are the objects
 -- themselves, null once they are removed: as foreign keys they make sure that no grant slips in while its client or
@@ -82,8 +121,9 @@ create table grants (
     client_row text references clients (id),
     resource text not null,
     resource_row text references resources (folded),
+    organization text not null,
     oidc text not null,
-    permissions text not null,
+    allowance text not null,
     method text not null,
     auth_time bigint not null,
     created_at bigint not null,
@@ -100,6 +140,7 @@ create table grants (
 create index grants_of_user on grants (user_id, id);
 create index grants_of_client on grants (client_row, id);
 create index grants_of_resource on grants (resource_row, id);
+create index grants_of_organization on grants (organization, id);
 create index grants_by_end on grants (ended_at) where ended_at is not null;
 create index grants_by_expiry on grants (expires_at);
 

@@ -169,7 +169,7 @@ fn what_could_have_been_revoked_since_is_disabled_and_named() {
     assert_eq!(done["mode"], "unknown");
     let disabled = json!({
         "users": ["root@example.test", "bob@example.test"], "clients": ["one", "two"], "dynamic_clients": [],
-        "resources": ["https://mcp.test/a"],
+        "resources": ["https://mcp.test/a"], "rules": [],
     });
     assert_eq!(done["disabled"], disabled);
     assert!(done["next_steps"].to_string().contains("doorward user enable EMAIL"));

@@ -127,6 +127,14 @@ impl Allowance {
         self.intersection(&Self::everywhere(atoms.clone()))
     }
 
+    /// The same with at most so many nodes, the first ones. What is left out is allowed no more.
+    #[must_use]
+    pub fn first_nodes(&self, most: usize) -> Self {
+        let nodes = self.nodes.iter().take(most).map(|(node, atoms)| (node.clone(), atoms.clone())).collect();
+        // A node comes after those above it, so what is left still adds to what holds above.
+        Self { everywhere: self.everywhere.clone(), nodes }
+    }
+
     /// True when `other` allows all of this.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.intersection(other) == *self

@@ -190,11 +190,12 @@ fn told(done: &Restored) -> Result<Answer, Failure> {
     for step in &done.next_steps {
         text = text + "\n" + step;
     }
-    let Disabled { users, clients, dynamic_clients, resources } = &done.disabled;
+    let Disabled { users, clients, dynamic_clients, resources, rules } = &done.disabled;
     let json = json!({
         "mode": done.mode, "created_at": done.header.created_at, "trail_until": done.trail_until, "rows": done.counts,
         "disabled": {
             "users": users, "clients": clients, "dynamic_clients": dynamic_clients, "resources": resources,
+            "rules": rules,
         },
         "next_steps": done.next_steps,
     });

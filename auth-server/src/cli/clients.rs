@@ -61,6 +61,10 @@ pub(super) struct Create {
     /// Never give the client more than this tier, whatever a person ticks.
     #[arg(long, value_name = "TIER")]
     ceiling: Option<String>,
+    /// Give the client something for this data only; may be given more than once. ORGANIZATION is a name or an identifier, or
+    /// "own" for each person's own data.
+    #[arg(long = "ceiling-node", value_name = "ORGANIZATION[:PATH]")]
+    ceiling_places: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -80,14 +84,16 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Fai
 
 async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> {
     match command {
-        Command::Create(Create { name, redirect_uris, public: _, confidential, client_id, ceiling }) => {
+        Command::Create(create) => {
+            let Create { name, redirect_uris, public: _, confidential, client_id, ceiling, ceiling_places } =
+                create;
             let kind = match confidential {
                 None => ClientKind::Public,
                 Some(Method::Post) => ClientKind::Confidential(ConfidentialMethod::Post),
                 Some(Method::Basic) => ClientKind::Confidential(ConfidentialMethod::Basic),
             };
-            let made =
-                clients::create(desk, &NewClient { name, redirect_uris, kind, client_id, ceiling }).await?;
+            let new = NewClient { name, redirect_uris, kind, client_id, ceiling, ceiling_places };
+            let made = clients::create(desk, &new).await?;
             let mut text = format!("client_id: {}", made.client.id);
             if let Some(secret) = &made.secret {
                 text = format!(

@@ -45,7 +45,7 @@ pub(super) struct List {
     /// Only those for this resource server.
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// Only those of the people of this organization.
+    /// Only those for the data of this organization.
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
     /// Only those that stand so: pending, active, expired or ended.
@@ -77,7 +77,7 @@ pub(super) struct Revoke {
     /// All for this resource server.
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// All of the people of this organization.
+    /// All for the data of this organization.
     #[arg(long, value_name = "ID")]
     organization: Option<String>,
     /// All of everybody.
@@ -86,7 +86,7 @@ pub(super) struct Revoke {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["tier", "permissions", "expires"]))]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["tier", "permissions", "nodes", "expires"]))]
 pub(super) struct Narrow {
     /// The identifier of the grant.
     id: String,
@@ -96,6 +96,9 @@ pub(super) struct Narrow {
     /// Leave it exactly this permission; may be given more than once.
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
+    /// Leave it this node and what is below it, as far as it has them; may be given more than once.
+    #[arg(long = "node", value_name = "PATH")]
+    nodes: Vec<String>,
     /// Let it end then, for example 2026-12-31 or 2026-12-31T18:00:00Z.
     #[arg(long, value_name = "DATE", value_parser = dates::parse)]
     expires: Option<Timestamp>,
@@ -139,9 +142,10 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             let plural = if revoked == 1 { "grant" } else { "grants" };
             Answer::new(format!("revoked {revoked} {plural}"), &json!({ "revoked": revoked }))
         }
-        Command::Narrow(Narrow { id, tier, permissions, expires: expires_at }) => {
+        Command::Narrow(Narrow { id, tier, permissions, nodes, expires: expires_at }) => {
             let permissions = (!permissions.is_empty()).then_some(permissions);
-            let (grant, user) = grants::narrow_to(desk, &id, &Rest { tier, permissions, expires_at }).await?;
+            let (grant, user) =
+                grants::narrow_to(desk, &id, &Rest { tier, permissions, nodes, expires_at }).await?;
             let grant = view::Grant::of(&grant, &user, SystemClock.now());
             Answer::new(format!("narrowed the grant\n{}", description(&grant)), &grant)
         }
@@ -183,6 +187,15 @@ fn row(grant: &view::Grant) -> [String; 8] {
     ]
 }
 
+/// What is allowed everywhere, then what is allowed at nodes.
+fn places(places: &[view::AllowedAt]) -> String {
+    let line = |place: &view::AllowedAt| match &place.node {
+        None => place.permissions.join(" "),
+        Some(node) => format!("{} at {node}", place.permissions.join(" ")),
+    };
+    places.iter().map(line).collect::<Vec<_>>().join("\n             ")
+}
+
 fn description(grant: &view::Grant) -> String {
     let state = match (&grant.end_reason, grant.ended_at) {
         (Some(reason), Some(at)) => format!("{} {} ({reason})", grant.state, date(at)),
@@ -196,7 +209,8 @@ fn description(grant: &view::Grant) -> String {
         format!("person:      {} ({})", grant.email, grant.user_id),
         format!("client:      {}", grant.client_id),
         format!("resource:    {}", grant.resource),
-        format!("permissions: {}", grant.permissions.join(" ")),
+        format!("data of:     {}", grant.organization),
+        format!("permissions: {}", places(&grant.places)),
         format!("openid:      {}", grant.openid.join(" ")),
         format!("method:      {}", grant.method),
         format!("state:       {state}"),

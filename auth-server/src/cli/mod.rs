@@ -183,6 +183,7 @@ mod tests {
             "grant revoke --everything",
             "grant narrow grt_x --tier read",
             "grant narrow grt_x --expires 2026-12-31",
+            "grant narrow grt_x --tier read --node alpha/site --node beta",
             "grant narrow grt_x --permission artifacts:read --permission artifacts:create --expires 2026-12-31T18:00:00Z",
             "session list",
             "session list --user a@b.test",

@@ -1,6 +1,6 @@
 //! The audit trail: what is written down with a deed, in a closed vocabulary, and the chain that shows every later change.
 
-use doorward_shared::{client_id::ClientId, secret::Entropy, time::Timestamp};
+use doorward_shared::{allowance::Allowance, client_id::ClientId, secret::Entropy, time::Timestamp};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -136,6 +136,22 @@ actions! {
     ResourceEnabled = "resource_enabled";
     /// A resource server was removed, and grants for it ended.
     ResourceRemoved = "resource_removed";
+    /// It was said whom a resource server is for.
+    ResourceAccessSet = "resource_access_set";
+    /// An organization was made.
+    OrganizationCreated = "organization_created";
+    /// A node of an organization was made.
+    NodeAdded = "node_added";
+    /// A node was removed, with everything below it and the rules that named one of them.
+    NodeRemoved = "node_removed";
+    /// Rules about who may do what where were added or removed.
+    EntitlementsChanged = "entitlements_changed";
+    /// Such a rule was disabled.
+    EntitlementDisabled = "entitlement_disabled";
+    /// Such a rule was enabled again.
+    EntitlementEnabled = "entitlement_enabled";
+    /// A person's groups were changed.
+    UserGroupsSet = "user_groups_set";
     /// A person allowed a client something: a grant and its code were made.
     ConsentGiven = "consent_given";
     /// A person refused.
@@ -208,6 +224,16 @@ impl Event {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.detail.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Adds what is allowed: the permissions under this name, and where, when that is not everywhere.
+    #[must_use]
+    pub fn allowing(self, name: &str, allowance: &Allowance) -> Self {
+        let event = self.with(name, allowance.atoms().to_string());
+        match allowance.to_details() {
+            Some(details) => event.with(&format!("{name}_details"), details),
+            None => event,
+        }
     }
 
     /// The event's link in the chain: SHA-256 over the link before it, its place, and all its parts, each with its length in

@@ -1,5 +1,5 @@
 //! The authorization request as a chain of proofs (RFC 6749 §4.1):
-//! parsed → bound → read → validated → authenticated → consented → code.
+//! parsed → bound → read → validated → authenticated → asked → consented → code.
 //!
 //! Each step consumes the one before, and only the named function makes the next. A [`PageError`] has no address; a
 //! [`RedirectError`] cannot be built without a [`ReturnAddress`], and only [`Parsed::bind`] makes one: an open redirect
@@ -20,8 +20,7 @@ use doorward_shared::{
 use super::{
     client::Client,
     code::IssuedCode,
-    consent::{self, Agreement, Answer, Decision, Offer, Tampered},
-    entitlement,
+    consent::{self, Agreement, Answer, Decision, Offer, Reach, Tampered},
     grant::{Grant, Method},
     ids::GrantId,
     policy::Policy,
@@ -120,6 +119,13 @@ pub struct Authenticated {
     user: User,
 }
 
+/// A request with everything that its person has to know.
+#[derive(Debug)]
+pub struct Asked {
+    request: Authenticated,
+    reach: Reach,
+}
+
 /// A request that its person agreed to.
 #[derive(Debug)]
 pub struct Consented {
@@ -133,7 +139,7 @@ pub enum Pause {
     /// The person has to sign in.
     Login(Box<Validated>),
     /// The person has to be asked.
-    Consent(Box<Authenticated>),
+    Consent(Box<Asked>),
     /// The client gets an error.
     Refuse(Box<RedirectError>),
     /// The answer did not come from the page.
@@ -287,18 +293,28 @@ impl Authenticated {
         &self.user
     }
 
-    /// The browser session in which they are asked.
-    pub const fn session(&self) -> &Session {
-        &self.session
+    /// Goes on with what is known of what the person could allow.
+    pub const fn reaching(self, reach: Reach) -> Asked {
+        Asked { request: self, reach }
     }
 
+    /// For which resource.
+    pub const fn resource(&self) -> &Resource {
+        &self.request.resource
+    }
+}
+
+impl Asked {
     /// What is put before the person.
     pub fn offer(&self, policy: &Policy) -> Offer<'_> {
-        let Validated { params, client, address, resource } = &self.request;
+        let Authenticated { request, user, .. } = &self.request;
+        let Validated { params, client, address, resource } = request;
+        let (choices, tiers) = consent::possible(user, client, resource, &self.reach);
         Offer {
-            tiers: entitlement::offered(&self.user, client, resource),
+            choices,
+            tiers,
             lifetimes: consent::lifetimes(&policy.refresh),
-            user: &self.user,
+            user,
             client,
             redirect_uri: address.redirect_uri.as_str(),
             resource,
@@ -313,12 +329,12 @@ impl Authenticated {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<Consented, Pause> {
-        if self.request.params.prompt.none {
+        if self.request.request.params.prompt.none {
             let error = OAuthError::new(
                 ErrorCode::ConsentRequired,
                 "the user has to be asked; ask without prompt=none",
             );
-            return Err(Pause::Refuse(Box::new(self.request.address.refuse(error))));
+            return Err(Pause::Refuse(Box::new(self.request.request.address.refuse(error))));
         }
         let offer = self.offer(policy);
         let Some(answer) = answer.filter(|answer| answer.digest == offer.digest()) else {
@@ -327,10 +343,10 @@ impl Authenticated {
         match answer.decision {
             Decision::Deny => {
                 let error = OAuthError::new(ErrorCode::AccessDenied, "the user denied the request");
-                Err(Pause::Refuse(Box::new(self.request.address.refuse(error))))
+                Err(Pause::Refuse(Box::new(self.request.request.address.refuse(error))))
             }
-            Decision::Authorize { tiers, expires } => match offer.agree(&tiers, expires.as_deref(), now) {
-                Ok(agreement) => Ok(Consented { request: self, agreement }),
+            Decision::Authorize(ticked) => match offer.agree(&ticked, now) {
+                Ok(agreement) => Ok(Consented { request: self.request, agreement }),
                 Err(tampered) => Err(Pause::Tampered(tampered)),
             },
         }
@@ -363,7 +379,8 @@ impl Consented {
                 client_id: client.id,
                 resource: resource.uri,
                 oidc: params.scope,
-                permissions: self.agreement.permissions,
+                organization: self.agreement.organization,
+                allowance: self.agreement.allowance,
                 auth_time: session.auth_time,
                 created_at: now,
                 expires_at: self.agreement.expires_at,
@@ -384,12 +401,15 @@ impl Consented {
 #[cfg(test)]
 mod tests {
     use doorward_shared::{
-        client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, scope::Scope, secret::SystemEntropy,
-        time::Seconds,
+        allowance::Allowance, client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, scope::Scope,
+        secret::SystemEntropy, time::Seconds,
     };
 
     use super::*;
-    use crate::domain::fixture::{self, CHALLENGE, NOW};
+    use crate::domain::{
+        consent::Ticked,
+        fixture::{self, CHALLENGE, NOW},
+    };
 
     fn query(extra: &str) -> String {
         format!(
@@ -404,16 +424,16 @@ mod tests {
         bound.read().unwrap().validate(Some(fixture::resource()), &fixture::policy()).unwrap()
     }
 
-    fn authenticated(extra: &str) -> Authenticated {
+    fn in_front_of_the_page(extra: &str) -> Asked {
         let signed_in = fixture::signed_in(&fixture::user(), Freshness::ForThisRequest);
-        validated(extra).authenticate(Some(signed_in), NOW).unwrap()
+        validated(extra).authenticate(Some(signed_in), NOW).unwrap().reaching(Reach::default())
     }
 
-    fn yes(asked: &Authenticated, tiers: &[&str]) -> Answer {
+    fn yes(asked: &Asked, tiers: &[&str]) -> Answer {
         let tiers = tiers.iter().copied().map(String::from).collect();
         Answer {
             digest: asked.offer(&fixture::policy()).digest(),
-            decision: Decision::Authorize { tiers, expires: None },
+            decision: Decision::Authorize(Ticked { tiers, ..Ticked::default() }),
         }
     }
 
@@ -504,7 +524,7 @@ mod tests {
             panic!("refused")
         };
         assert_eq!(error.error().code(), ErrorCode::LoginRequired);
-        let asked = authenticated("&prompt=none");
+        let asked = in_front_of_the_page("&prompt=none");
         let Err(Pause::Refuse(error)) = asked.consent(None, &fixture::policy(), NOW) else {
             panic!("refused")
         };
@@ -514,23 +534,29 @@ mod tests {
     #[test]
     fn only_an_answer_to_what_is_shown_now_counts() {
         let policy = fixture::policy();
-        assert!(matches!(authenticated("").consent(None, &policy, NOW), Err(Pause::Consent(_))));
-        let stale = Answer { digest: "stale".to_owned(), ..yes(&authenticated(""), &["read"]) };
-        assert!(matches!(authenticated("").consent(Some(stale), &policy, NOW), Err(Pause::Consent(_))));
+        assert!(matches!(in_front_of_the_page("").consent(None, &policy, NOW), Err(Pause::Consent(_))));
+        let stale = Answer { digest: "stale".to_owned(), ..yes(&in_front_of_the_page(""), &["read"]) };
+        assert!(matches!(
+            in_front_of_the_page("").consent(Some(stale), &policy, NOW),
+            Err(Pause::Consent(_))
+        ));
         // The digest is bound to the person: another person's yes is no answer.
-        let of_another = yes(&authenticated(""), &["read"]);
-        assert!(matches!(authenticated("").consent(Some(of_another), &policy, NOW), Err(Pause::Consent(_))));
+        let of_another = yes(&in_front_of_the_page(""), &["read"]);
+        assert!(matches!(
+            in_front_of_the_page("").consent(Some(of_another), &policy, NOW),
+            Err(Pause::Consent(_))
+        ));
     }
 
     #[test]
     fn a_no_goes_to_the_client_and_a_yes_becomes_a_code_for_exactly_what_was_ticked() {
         let policy = fixture::policy();
-        let asked = authenticated("");
+        let asked = in_front_of_the_page("");
         let deny = Answer { decision: Decision::Deny, ..yes(&asked, &[]) };
         let Err(Pause::Refuse(error)) = asked.consent(Some(deny), &policy, NOW) else { panic!("refused") };
         assert_eq!(error.error().code(), ErrorCode::AccessDenied);
 
-        let asked = authenticated("&scope=openid&nonce=N");
+        let asked = in_front_of_the_page("&scope=openid&nonce=N");
         let answer = yes(&asked, &["read"]);
         let code = Secret::<AuthorizationCode>::generate(&SystemEntropy);
         let grant = GrantId::generate(NOW, &SystemEntropy);
@@ -539,7 +565,7 @@ mod tests {
         let expected =
             format!("https://app.test/cb?code={}&state=S1&iss=https%3A%2F%2Fas.test", code.expose());
         assert_eq!(location, expected);
-        assert_eq!(issued.grant().permissions, Scope::parse("artifacts:read").unwrap());
+        assert_eq!(issued.grant().allowance, Allowance::everywhere(Scope::parse("artifacts:read").unwrap()));
         assert_eq!(issued.grant().oidc, Scope::parse("openid").unwrap());
         assert_eq!((issued.nonce(), issued.expires_at()), (Some("N"), NOW.plus(Seconds::new(60))));
     }

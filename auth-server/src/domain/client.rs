@@ -10,6 +10,8 @@ use doorward_shared::{
 };
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::organization::Place;
+
 /// A client as it is stored.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -27,6 +29,8 @@ pub struct Client {
     pub credentials: Credentials,
     /// The highest tier it can be given, by the administrator's word; `None` sets no bound.
     pub ceiling: Option<String>,
+    /// The data it can be given anything for, by the administrator's word; none of them sets no bound.
+    pub ceiling_places: Vec<Place>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When an administrator disabled it.

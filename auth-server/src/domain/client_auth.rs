@@ -95,6 +95,7 @@ mod tests {
             grant_types: vec![GrantType::AuthorizationCode],
             credentials,
             ceiling: None,
+            ceiling_places: vec![],
             created_at: Timestamp::from_seconds(0),
             disabled_at: None,
             revoked_until: None,

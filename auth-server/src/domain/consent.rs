@@ -1,14 +1,26 @@
 //! Consent: what is shown, and what an answer to exactly that is worth.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use doorward_shared::{
+    allowance::{Allowance, MAX_NODES},
+    node::NodePath,
     permission::Tier,
     scope::Scope,
     time::{Seconds, Timestamp},
 };
 use sha2::{Digest, Sha256};
 
-use super::{client::Client, policy::RefreshPolicy, resource::Resource, user::User};
+use super::{
+    client::Client,
+    entitlement::{self, Rule, Seat},
+    ids::OrganizationId,
+    organization::{Node, Organization},
+    policy::RefreshPolicy,
+    resource::Resource,
+    user::User,
+};
 
 /// Everything that the answer is bound to. Two offers with the same digest were the same page.
 #[derive(Debug)]
@@ -23,11 +35,36 @@ pub struct Offer<'a> {
     pub resource: &'a Resource,
     /// Which OpenID Connect scopes.
     pub oidc: &'a Scope,
-    /// What may be ticked.
+    /// Whose data it may be; one at least, and the first is chosen unless another one is.
+    pub choices: Vec<Choice<'a>>,
+    /// What may be ticked: the tiers that are possible in full somewhere.
     pub tiers: Vec<&'a Tier>,
     /// How long it may last, longest last.
     pub lifetimes: Vec<Lifetime>,
 }
+
+/// An organization whose data may be chosen.
+#[derive(Clone, Debug)]
+pub struct Choice<'a> {
+    /// Which.
+    pub organization: &'a OrganizationId,
+    /// What it is called; `None`: the person's own.
+    pub name: Option<&'a str>,
+    /// The nodes to which it may be narrowed.
+    pub nodes: Vec<&'a Node>,
+}
+
+/// What is known of what a person could allow at a resource server.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// The rules that may concern the person there.
+    pub rules: Vec<Rule>,
+    /// The shared organizations that these rules name, by name, each with its nodes, by path.
+    pub shared: Vec<(Organization, Vec<Node>)>,
+}
+
+/// Most nodes that are shown to tick, of one organization.
+pub const MOST_SHOWN: usize = 200;
 
 /// What came back from the page, untrusted.
 #[derive(Clone, Debug)]
@@ -43,13 +80,21 @@ pub struct Answer {
 pub enum Decision {
     /// No.
     Deny,
-    /// Yes, to these tiers, for this long.
-    Authorize {
-        /// Ids of the ticked tiers.
-        tiers: Vec<String>,
-        /// The id of the chosen lifetime.
-        expires: Option<String>,
-    },
+    /// Yes, to these tiers, for this data, for this long.
+    Authorize(Ticked),
+}
+
+/// What was ticked and chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Ticked {
+    /// Ids of the tiers.
+    pub tiers: Vec<String>,
+    /// The identifier of the organization.
+    pub organization: Option<String>,
+    /// The nodes: paths in the chosen organization, or organization, colon and path.
+    pub nodes: Vec<String>,
+    /// The id of the lifetime.
+    pub expires: Option<String>,
 }
 
 /// A choice of lifetime on the page.
@@ -66,8 +111,10 @@ pub struct Lifetime {
 /// What was agreed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
-    /// The permissions of the ticked tiers.
-    pub permissions: Scope,
+    /// Whose data.
+    pub organization: OrganizationId,
+    /// The permissions of the ticked tiers, at the ticked nodes.
+    pub allowance: Allowance,
     /// When the grant ends.
     pub expires_at: Timestamp,
 }
@@ -78,6 +125,17 @@ pub enum Tampered {
     /// A tier that was not offered.
     #[error("the answer ticks a permission that was not offered")]
     Tier,
+    /// An organization that was not offered.
+    #[error("the answer chooses an organization that was not offered")]
+    Organization,
+    /// A node that was not offered, or of another organization than the chosen one.
+    #[error(
+        "the answer ticks a folder that is not one of the chosen organization's; tick folders of one organization only"
+    )]
+    Node,
+    /// Too many nodes.
+    #[error("the answer ticks more than {MAX_NODES} folders; tick one that contains them instead")]
+    Nodes,
     /// A lifetime that was not offered.
     #[error("the answer chooses a lifetime that was not offered")]
     Lifetime,
@@ -101,15 +159,53 @@ pub fn lifetimes(policy: &RefreshPolicy) -> Vec<Lifetime> {
     offered
 }
 
+/// What may be chosen and ticked: the organizations in which this person could allow this client anything, shared ones
+/// first, and the tiers that are possible in full somewhere in one of them. Without any, it is the person's own
+/// organization and no tier.
+pub fn possible<'a>(
+    user: &'a User,
+    client: &Client,
+    resource: &'a Resource,
+    reach: &'a Reach,
+) -> (Vec<Choice<'a>>, Vec<&'a Tier>) {
+    let most = |organization| {
+        let seat = Seat { user, resource, organization, rules: &reach.rules };
+        entitlement::most(client, seat)
+    };
+    let mut choices = Vec::new();
+    let mut tiers = BTreeSet::new();
+    for (organization, nodes) in &reach.shared {
+        let most = most(&organization.id);
+        if most.is_empty() {
+            continue;
+        }
+        let may = |node: &&Node| !most.held_at(&node.path).is_empty();
+        let nodes = nodes.iter().filter(may).take(MOST_SHOWN).collect();
+        choices.push(Choice { organization: &organization.id, name: Some(&organization.name), nodes });
+        tiers.extend(entitlement::offered(&most, resource).into_iter().map(|tier| &tier.id));
+    }
+    let own = most(&user.organization);
+    if !own.is_empty() || choices.is_empty() {
+        choices.push(Choice { organization: &user.organization, name: None, nodes: Vec::new() });
+        tiers.extend(entitlement::offered(&own, resource).into_iter().map(|tier| &tier.id));
+    }
+    (choices, resource.model.tiers().iter().filter(|tier| tiers.contains(&tier.id)).collect())
+}
+
 impl Offer<'_> {
-    /// A digest of what is shown: person, client, address, resource, scopes, the tiers with what each of them means and the
-    /// tools that it opens, and the lifetimes.
+    /// A digest of what is shown: person, client, address, resource, scopes, organizations with their nodes, the tiers with
+    /// what each of them means and the tools that it opens, and the lifetimes.
     pub fn digest(&self) -> String {
         let tiers: Vec<_> = self
             .tiers
             .iter()
             .map(|tier| (tier, self.resource.model.tools_of(tier).collect::<Vec<_>>()))
             .collect();
+        let choice = |choice: &Choice<'_>| {
+            let nodes: Vec<_> = choice.nodes.iter().map(|node| (&node.path, &node.title)).collect();
+            serde_json::json!([choice.organization.as_str(), choice.name, nodes])
+        };
+        let choices: Vec<_> = self.choices.iter().map(choice).collect();
         let lifetimes: Vec<_> = self.lifetimes.iter().map(|choice| (choice.id, choice.length)).collect();
         let shown = serde_json::json!([
             self.user.id.as_str(),
@@ -120,63 +216,101 @@ impl Offer<'_> {
             self.resource.uri,
             self.resource.name,
             self.oidc,
+            choices,
             tiers,
             lifetimes,
         ]);
         URL_SAFE_NO_PAD.encode(Sha256::digest(shown.to_string()))
     }
 
-    /// What a yes to these tiers means. The server expands the nesting, whatever the browser sent.
-    pub fn agree(
-        &self,
-        tiers: &[String],
-        expires: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Agreement, Tampered> {
-        if tiers.iter().any(|ticked| !self.tiers.iter().any(|tier| &tier.id == ticked)) {
+    /// What a yes to this means. The server expands the nesting, whatever the browser sent.
+    pub fn agree(&self, ticked: &Ticked, now: Timestamp) -> Result<Agreement, Tampered> {
+        if ticked.tiers.iter().any(|ticked| !self.tiers.iter().any(|tier| &tier.id == ticked)) {
             return Err(Tampered::Tier);
         }
-        let permissions =
-            self.resource.model.expand(tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
-        let mut choices = self.lifetimes.iter();
-        let chosen = match expires {
-            None => choices.next_back(),
-            Some(id) => choices.find(|choice| choice.id == id),
+        let atoms =
+            self.resource.model.expand(ticked.tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
+        let mut choices = self.choices.iter();
+        let choice = match ticked.organization.as_deref() {
+            None => choices.next(),
+            Some(id) => choices.find(|choice| choice.organization.as_str() == id),
+        };
+        let choice = choice.ok_or(Tampered::Organization)?;
+        if ticked.nodes.len() > MAX_NODES {
+            return Err(Tampered::Nodes);
+        }
+        let nodes: Vec<_> =
+            ticked.nodes.iter().map(|text| choice.node(text)).collect::<Option<_>>().ok_or(Tampered::Node)?;
+        let mut lifetimes = self.lifetimes.iter();
+        let chosen = match ticked.expires.as_deref() {
+            None => lifetimes.next_back(),
+            Some(id) => lifetimes.find(|choice| choice.id == id),
         };
         let length = chosen.ok_or(Tampered::Lifetime)?.length;
-        Ok(Agreement { permissions, expires_at: now.plus(length) })
+        Ok(Agreement {
+            organization: choice.organization.clone(),
+            allowance: Allowance::at(&nodes, &atoms),
+            expires_at: now.plus(length),
+        })
+    }
+}
+
+impl Choice<'_> {
+    /// The ticked node, if it was offered here.
+    fn node(&self, text: &str) -> Option<NodePath> {
+        let path = match text.split_once(':') {
+            None => text,
+            Some((organization, path)) => {
+                Some(path).filter(|_| organization == self.organization.as_str())?
+            }
+        };
+        self.nodes.iter().find(|node| node.path.as_str() == path).map(|node| node.path.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        entitlement,
-        fixture::{self, NOW},
-    };
+    use crate::domain::fixture::{self, NOW};
+
+    static NO_REACH: Reach = Reach { rules: vec![], shared: vec![] };
 
     fn offer<'a>(user: &'a User, client: &'a Client, resource: &'a Resource, oidc: &'a Scope) -> Offer<'a> {
-        let tiers = entitlement::offered(user, client, resource);
+        offer_with(user, client, resource, oidc, &NO_REACH)
+    }
+
+    fn offer_with<'a>(
+        user: &'a User,
+        client: &'a Client,
+        resource: &'a Resource,
+        oidc: &'a Scope,
+        reach: &'a Reach,
+    ) -> Offer<'a> {
+        let (choices, tiers) = possible(user, client, resource, reach);
         let lifetimes = lifetimes(&fixture::policy().refresh);
-        Offer { user, client, redirect_uri: "https://a.test", resource, oidc, tiers, lifetimes }
+        Offer { user, client, redirect_uri: "https://a.test", resource, oidc, choices, tiers, lifetimes }
+    }
+
+    fn ticked(tiers: &[&str], expires: Option<&str>) -> Ticked {
+        let tiers = tiers.iter().copied().map(String::from).collect();
+        Ticked { tiers, expires: expires.map(String::from), ..Ticked::default() }
     }
 
     fn agree(client: &Client, tiers: &[&str], expires: Option<&str>) -> Result<Agreement, Tampered> {
-        let tiers: Vec<_> = tiers.iter().copied().map(String::from).collect();
-        offer(&fixture::user(), client, &fixture::resource(), &Scope::default()).agree(&tiers, expires, NOW)
+        let (user, resource, oidc) = (fixture::user(), fixture::resource(), Scope::default());
+        offer(&user, client, &resource, &oidc).agree(&ticked(tiers, expires), NOW)
     }
 
     #[test]
     fn the_server_expands_the_nesting() {
         let agreed = agree(&fixture::client(), &["destroy"], Some("7d")).unwrap();
-        assert_eq!(agreed.permissions, fixture::resource().model.all());
+        assert_eq!(agreed.allowance, Allowance::everywhere(fixture::resource().model.all()));
         assert_eq!(agreed.expires_at, NOW.plus(Seconds::days(7)));
     }
 
     #[test]
     fn no_tick_means_no_permission() {
-        assert!(agree(&fixture::client(), &[], None).unwrap().permissions.is_empty());
+        assert!(agree(&fixture::client(), &[], None).unwrap().allowance.is_empty());
     }
 
     #[test]

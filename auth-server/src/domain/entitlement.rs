@@ -1,74 +1,156 @@
-//! Effective permission: what the person may do ∩ what they agreed to ∩ what the client may have at most.
+//! Effective permission: what the person may do ∩ what they agreed to ∩ what the client may have at most, each of them a table
+//! of what is allowed where. It is the same function at issue, at every refresh, at introspection and in the preview.
 
-use doorward_shared::{permission::Tier, scope::Scope};
+use doorward_shared::{
+    allowance::Allowance, permission::Tier, resource::ResourceUri, scope::Scope, time::Timestamp,
+};
 
-use super::{client::Client, resource::Resource, user::User};
+use super::{
+    client::Client,
+    ids::{EntitlementId, OrganizationId, UserId},
+    organization::Place,
+    resource::{Access, Resource},
+    user::User,
+};
 
-/// What this person may do at this resource. Everybody with an account may do everything with their own data.
-pub fn entitlement(user: &User, resource: &Resource) -> Scope {
-    if user.disabled_at.is_some() { Scope::default() } else { resource.model.all() }
+/// An administrator's word on who may do what where. Rules only ever add up; what no rule allows is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its identifier.
+    pub id: EntitlementId,
+    /// What it says.
+    pub says: Entitlement,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it does not count: it was disabled, or restored from a backup.
+    pub disabled_at: Option<Timestamp>,
 }
 
-/// The most that this client may have. A ceiling that the model does not know bounds to nothing.
-pub fn ceiling(client: &Client, resource: &Resource) -> Scope {
-    match client.ceiling.as_deref() {
-        None => resource.model.all(),
-        Some(tier) => resource.model.expand([tier]).unwrap_or_default(),
+/// What a rule says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entitlement {
+    /// Who.
+    pub holder: Holder,
+    /// May do what: all permissions of the tier with this identifier.
+    pub tier: String,
+    /// At which resource server; `None`: at each that has such a tier.
+    pub resource: Option<ResourceUri>,
+    /// With which data.
+    pub place: Place,
+}
+
+/// A change of the rules, all or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Rules that go.
+    pub remove: Vec<EntitlementId>,
+    /// Rules that come.
+    pub add: Vec<Rule>,
+    /// Resource servers that are for listed people only from then on.
+    pub list: Vec<ResourceUri>,
+}
+
+/// Whom a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// This person.
+    Person(UserId),
+    /// Everybody in the group with this name.
+    Group(String),
+    /// Everybody with an account.
+    Everyone,
+}
+
+impl Holder {
+    /// True when it is about this person.
+    pub fn is(&self, person: &User) -> bool {
+        match self {
+            Self::Person(id) => id == &person.id,
+            Self::Group(name) => person.groups.contains(name),
+            Self::Everyone => true,
+        }
     }
 }
 
-/// The permissions that a token gets: never more than any of the three.
-pub fn effective(user: &User, consented: &Scope, client: &Client, resource: &Resource) -> Scope {
-    entitlement(user, resource).intersection(consented).intersection(&ceiling(client, resource))
+/// One person at one resource server, with the data of one organization.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'a> {
+    /// Who.
+    pub user: &'a User,
+    /// Where.
+    pub resource: &'a Resource,
+    /// Whose data.
+    pub organization: &'a OrganizationId,
+    /// The rules in force. Those that concern somebody or something else may be among them.
+    pub rules: &'a [Rule],
 }
 
-/// The tiers that the consent page may offer: those that person and client could have in full.
-pub fn offered<'a>(user: &User, client: &Client, resource: &'a Resource) -> Vec<&'a Tier> {
-    let most = entitlement(user, resource).intersection(&ceiling(client, resource));
-    let fits = |tier: &&Tier| tier.permissions.iter().all(|atom| most.contains(atom));
+/// What this person may do here. A disabled person may do nothing. Everybody may do everything with their own data, unless
+/// the resource server is for those only whom a rule names.
+pub fn entitlement(seat: Seat<'_>) -> Allowance {
+    let Seat { user, resource, organization, rules } = seat;
+    if user.disabled_at.is_some() {
+        return Allowance::default();
+    }
+    let own = resource.access == Access::Everyone && &user.organization == organization;
+    let own = Allowance::everywhere(if own { resource.model.all() } else { Scope::default() });
+    let counting = rules.iter().filter(|rule| counts(rule, seat));
+    counting.fold(own, |all, rule| {
+        // A tier that the resource does not have allows nothing.
+        let atoms = resource.model.expand([rule.says.tier.as_str()]).unwrap_or_default();
+        all.union(&rule.says.place.allowing(atoms))
+    })
+}
+
+/// True when this person may do anything here, with whosever data.
+pub fn is_entitled(user: &User, resource: &Resource, rules: &[Rule]) -> bool {
+    let may = |organization| !entitlement(Seat { user, resource, organization, rules }).is_empty();
+    may(&user.organization) || rules.iter().filter_map(|rule| rule.says.place.realm.shared()).any(may)
+}
+
+/// True when the rule is about this seat.
+pub fn counts(rule: &Rule, seat: Seat<'_>) -> bool {
+    let Entitlement { holder, resource, place, .. } = &rule.says;
+    rule.disabled_at.is_none()
+        && resource.as_ref().is_none_or(|resource| resource.same_as(&seat.resource.uri))
+        && place.realm.means(seat.organization, seat.user)
+        && holder.is(seat.user)
+}
+
+/// The most that this client may have. A ceiling that the model does not know bounds to nothing, and one that names places
+/// bounds to nothing elsewhere.
+pub fn ceiling(client: &Client, seat: Seat<'_>) -> Allowance {
+    let model = &seat.resource.model;
+    let atoms = match client.ceiling.as_deref() {
+        None => model.all(),
+        Some(tier) => model.expand([tier]).unwrap_or_default(),
+    };
+    if client.ceiling_places.is_empty() {
+        return Allowance::everywhere(atoms);
+    }
+    let places = client.ceiling_places.iter();
+    let here = places.filter(|place| place.realm.means(seat.organization, seat.user));
+    here.fold(Allowance::default(), |all, place| all.union(&place.allowing(atoms.clone())))
+}
+
+/// The most that this person could allow this client here.
+pub fn most(client: &Client, seat: Seat<'_>) -> Allowance {
+    entitlement(seat).intersection(&ceiling(client, seat))
+}
+
+/// What is allowed in the end: never more than any of the three.
+pub fn effective(consented: &Allowance, client: &Client, seat: Seat<'_>) -> Allowance {
+    most(client, seat).intersection(consented)
+}
+
+/// The tiers that the consent page may offer: those that `most` allows in full somewhere.
+pub fn offered<'a>(most: &Allowance, resource: &'a Resource) -> Vec<&'a Tier> {
+    let fits = |tier: &&Tier| {
+        let full = |held: &Scope| tier.permissions.iter().all(|atom| held.contains(atom));
+        full(most.held_everywhere()) || most.nodes().keys().any(|node| full(&most.held_at(node)))
+    };
     resource.model.tiers().iter().filter(fits).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::fixture;
-
-    proptest! {
-        #[test]
-        fn the_effective_permission_is_never_wider_than_any_part(
-            ticked in proptest::sample::subsequence(vec!["read", "create", "update", "delete", "share"], 0..=5),
-            ceiling_tier in proptest::option::of(proptest::sample::select(vec!["read", "write", "destroy", "unknown"])),
-            disabled: bool,
-        ) {
-            let resource = fixture::resource();
-            let mut user = fixture::user();
-            user.disabled_at = disabled.then_some(fixture::NOW);
-            let client = Client { ceiling: ceiling_tier.map(String::from), ..fixture::client() };
-            let text = ticked.iter().map(|atom| format!("artifacts:{atom}")).collect::<Vec<_>>().join(" ");
-            let consented = Scope::parse(&text).unwrap();
-            let effective = effective(&user, &consented, &client, &resource);
-            prop_assert!(effective.is_subset(&consented));
-            prop_assert!(effective.is_subset(&ceiling(&client, &resource)));
-            prop_assert!(effective.is_subset(&entitlement(&user, &resource)));
-            prop_assert!(!disabled || effective.is_empty());
-        }
-    }
-
-    #[test]
-    fn only_whole_tiers_below_the_ceiling_are_offered() {
-        let resource = fixture::resource();
-        let ids = |ceiling: Option<&str>| {
-            let client = Client { ceiling: ceiling.map(String::from), ..fixture::client() };
-            offered(&fixture::user(), &client, &resource)
-                .iter()
-                .map(|tier| tier.id.clone())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(ids(None), ["read", "write", "destroy"]);
-        assert_eq!(ids(Some("write")), ["read", "write"]);
-        assert!(ids(Some("unknown")).is_empty());
-    }
-}
+mod tests;

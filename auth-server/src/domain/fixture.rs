@@ -1,6 +1,7 @@
 //! A small world for the tests of decisions.
 
 use doorward_shared::{
+    allowance::Allowance,
     client_id::ClientId,
     client_metadata::About,
     issuer::Issuer,
@@ -26,7 +27,7 @@ use super::{
         KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
     },
     refresh::RefreshToken,
-    resource::{PermissionMode, Resource},
+    resource::{Access, PermissionMode, Resource},
     session::{Session, SignInMethod},
     user::{PasswordHash, User},
 };
@@ -95,6 +96,7 @@ pub(super) fn client() -> Client {
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
         ceiling: None,
+        ceiling_places: vec![],
         created_at: NOW,
         disabled_at: None,
         revoked_until: None,
@@ -107,6 +109,7 @@ pub(super) fn resource() -> Resource {
         uri: ResourceUri::parse("https://mcp.test/a").unwrap(),
         name: "Artifacts".to_owned(),
         mode: PermissionMode::Consent,
+        access: Access::Everyone,
         model: PermissionModel::artifacts(),
         client_id: ClientId::parse("rs_1").unwrap(),
         secret: hash(),
@@ -140,7 +143,8 @@ pub(super) fn grant(user: &User, permissions: &str) -> Grant {
         client_id: client().id,
         resource: resource().uri,
         oidc: Scope::parse("openid").unwrap(),
-        permissions: Scope::parse(permissions).unwrap(),
+        organization: user.organization.clone(),
+        allowance: Allowance::everywhere(Scope::parse(permissions).unwrap()),
         auth_time: NOW,
         created_at: NOW,
         expires_at: NOW.plus(Seconds::days(90)),

@@ -1,11 +1,13 @@
 //! Grants: who allowed what to whom, for which resource, until when. All refresh tokens that descend from one
 //! authorization belong to its grant, and end with it.
 
-use doorward_shared::{client_id::ClientId, resource::ResourceUri, scope::Scope, time::Timestamp};
+use doorward_shared::{
+    allowance::Allowance, client_id::ClientId, resource::ResourceUri, scope::Scope, time::Timestamp,
+};
 
 use super::{
     client::{Client, Origin},
-    ids::{GrantId, UserId},
+    ids::{GrantId, OrganizationId, UserId},
     resource::Resource,
     user::User,
 };
@@ -23,8 +25,10 @@ pub struct Grant {
     pub resource: ResourceUri,
     /// Which OpenID Connect scopes.
     pub oidc: Scope,
-    /// Which permissions were ticked.
-    pub permissions: Scope,
+    /// For whose data.
+    pub organization: OrganizationId,
+    /// What was allowed where: the ticked permissions at the ticked nodes.
+    pub allowance: Allowance,
     /// When the person had signed in.
     pub auth_time: Timestamp,
     /// When it was allowed.

@@ -49,7 +49,7 @@ use doorward_shared::{secret::Entropy, time::Timestamp};
 ids! {
     /// A person.
     UserId = "usr_";
-    /// An organization; every person has one of their own.
+    /// An organization; every person has one of their own, and administrators make shared ones.
     OrganizationId = "org_";
     /// A grant: who allowed what to whom. It is also the family of the refresh tokens that descend from it, and `sid`
     /// in its access tokens.
@@ -58,6 +58,8 @@ ids! {
     EventId = "evt_";
     /// A key for the admin API.
     AdminKeyId = "adk_";
+    /// A rule about who may do what where.
+    EntitlementId = "ent_";
     /// An authorization request that waits for a person.
     RequestId = "req_";
 }

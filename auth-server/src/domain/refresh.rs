@@ -180,7 +180,7 @@ pub fn decide<'a>(
     if grant.ended.is_some() || now >= grant.expires_at {
         return Verdict::Refuse(refused("the grant has ended"));
     }
-    let granted = grant.oidc.union(&grant.permissions);
+    let granted = grant.oidc.union(&grant.allowance.atoms());
     if asked.scope.as_ref().is_some_and(|scope| !scope.is_subset(&granted)) {
         return Verdict::Refuse(OAuthError::new(
             ErrorCode::InvalidScope,

@@ -47,6 +47,7 @@ pub fn admit(
         grant_types: metadata.grant_types.clone(),
         credentials,
         ceiling: None,
+        ceiling_places: vec![],
         created_at: now,
         disabled_at: None,
         revoked_until: None,

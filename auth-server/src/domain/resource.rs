@@ -17,6 +17,8 @@ pub struct Resource {
     pub name: String,
     /// How its permissions are chosen.
     pub mode: PermissionMode,
+    /// Who may do anything with it.
+    pub access: Access,
     /// What it can be allowed to do.
     pub model: PermissionModel,
     /// The identifier with which the resource server itself calls this server.
@@ -29,6 +31,33 @@ pub struct Resource {
     pub disabled_at: Option<Timestamp>,
     /// Access tokens for it that were issued up to this moment are revoked.
     pub revoked_until: Option<Timestamp>,
+}
+
+/// Who may do anything with a resource server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody with an account may do everything with the data of their own organization, and rules add to that.
+    Everyone,
+    /// Those only whom a rule names.
+    Listed,
+}
+
+impl Access {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Everyone, Self::Listed];
+
+    /// The word in the store and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Listed => "listed",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|access| access.as_str() == word)
+    }
 }
 
 /// How the permissions of a resource are chosen.

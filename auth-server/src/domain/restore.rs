@@ -13,6 +13,8 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
+use serde_json::Value;
+
 use super::{
     audit::{Action, Event},
     policy::Policy,
@@ -45,6 +47,8 @@ pub struct Since {
     users: Barred,
     clients: Barred,
     resources: Barred,
+    rules: Barred,
+    listed: BTreeSet<String>,
     admin_keys: BTreeSet<String>,
     signing_keys: BTreeSet<String>,
     made: Made,
@@ -60,6 +64,8 @@ pub struct Made {
     pub clients: u64,
     /// Resource servers.
     pub resources: u64,
+    /// Rules about who may do what where.
+    pub rules: u64,
     /// Admin keys.
     pub admin_keys: u64,
 }
@@ -125,6 +131,24 @@ impl Since {
             Action::ResourceRemoved => {
                 self.resources.removed.insert(resource()?);
             }
+            Action::EntitlementDisabled => self.rules.disable(object()?, event.at),
+            Action::EntitlementEnabled => self.rules.enable(&object()?, event.at),
+            Action::EntitlementsChanged | Action::NodeRemoved => {
+                self.rules.removed.extend(names(event, "removed"));
+                self.listed.extend(names(event, "listed"));
+                self.made.rules += names(event, "added").count() as u64;
+            }
+            Action::ResourceAccessSet => {
+                if event.detail.get("access").is_some_and(|access| access == "listed") {
+                    self.listed.insert(resource()?);
+                }
+            }
+            // A group that was left since must not be back. Which ones there were is for the administrator to say.
+            Action::UserGroupsSet => {
+                if names(event, "left").next().is_some() {
+                    self.users.disable(object()?, event.at);
+                }
+            }
             Action::AdminKeyRevoked => {
                 self.admin_keys.insert(object()?);
             }
@@ -142,6 +166,8 @@ impl Since {
             | Action::SessionEnded
             | Action::OtherSessionsEnded
             | Action::ClientRegistered
+            | Action::OrganizationCreated
+            | Action::NodeAdded
             | Action::ConsentGiven
             | Action::ConsentDenied
             | Action::CodeRedeemed
@@ -173,6 +199,12 @@ impl Since {
     pub const fn made(&self) -> &Made {
         &self.made
     }
+}
+
+/// A list of names in an event's detail.
+fn names<'a>(event: &'a Event, member: &str) -> impl Iterator<Item = String> + use<'a> {
+    let list = event.detail.get(member).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(String::from)
 }
 
 /// Some of all, by their identifiers.
@@ -295,6 +327,21 @@ impl Restoration {
         self.since().into_iter().flat_map(|since| since.resources.removed.iter().map(String::as_str))
     }
 
+    /// Which rules about who may do what where are disabled.
+    pub fn disabled_rules(&self) -> Which<'_> {
+        self.which(|since| &since.rules.disabled)
+    }
+
+    /// Which rules are removed.
+    pub fn removed_rules(&self) -> impl Iterator<Item = &str> {
+        self.since().into_iter().flat_map(|since| since.rules.removed.iter().map(String::as_str))
+    }
+
+    /// Which resource servers are for listed people only, by their folded addresses, whatever the backup says.
+    pub fn listed_resources(&self) -> impl Iterator<Item = &str> {
+        self.since().into_iter().flat_map(|since| since.listed.iter().map(String::as_str))
+    }
+
     /// Which admin keys are revoked.
     pub fn revoked_admin_keys(&self) -> Which<'_> {
         self.which(|since| &since.admin_keys)
@@ -324,6 +371,8 @@ pub struct Disabled {
     pub dynamic_clients: Vec<String>,
     /// Addresses of resource servers.
     pub resources: Vec<String>,
+    /// Identifiers of rules about who may do what where.
+    pub rules: Vec<String>,
 }
 
 /// What the operator has to do next, a sentence each.
@@ -332,15 +381,15 @@ pub fn next_steps(restoration: &Restoration, disabled: &Disabled) -> Vec<String>
     match restoration.loss() {
         Loss::Nothing => return vec!["Start the server. Do not start the old one again.".to_owned()],
         Loss::Known(since) => {
-            let Made { users, clients, resources, admin_keys } = since.made();
+            let Made { users, clients, resources, rules, admin_keys } = since.made();
             steps.push(
                 "Whoever was disabled, removed or revoked after the end of the trail has to be so again."
                     .to_owned(),
             );
-            if users + clients + resources + admin_keys > 0 {
+            if users + clients + resources + rules + admin_keys > 0 {
                 steps.push(format!(
                     "Made since the backup and not in it: {users} accounts, {clients} clients, {resources} resource \
-                     servers, {admin_keys} admin keys. Make those again that are still wanted."
+                     servers, {rules} rules, {admin_keys} admin keys. Make those again that are still wanted."
                 ));
             }
         }
@@ -353,6 +402,11 @@ pub fn next_steps(restoration: &Restoration, disabled: &Disabled) -> Vec<String>
             steps.extend(many(&disabled.users, "accounts", "doorward user enable EMAIL"));
             steps.extend(many(&disabled.resources, "resource servers", "doorward resource enable URL"));
             steps.extend(many(&disabled.clients, "registered clients", "doorward client enable ID"));
+            steps.extend(many(
+                &disabled.rules,
+                "rules about who may do what where",
+                "doorward entitlement enable ID",
+            ));
             if !disabled.dynamic_clients.is_empty() {
                 steps.push(format!(
                     "Disabled: {} clients that registered themselves. They can register again; or: doorward client \

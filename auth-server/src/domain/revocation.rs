@@ -1,8 +1,8 @@
 //! How grants end or shrink by an administrator's word: verdicts that carry what the feed has to be told.
 
 use doorward_shared::{
-    client_id::ClientId, issuer::Issuer, resource::ResourceUri, revocation::Claim, scope::Scope,
-    time::Timestamp,
+    allowance::Allowance, client_id::ClientId, issuer::Issuer, resource::ResourceUri, revocation::Claim,
+    scope::Scope, time::Timestamp,
 };
 
 use super::{
@@ -61,7 +61,7 @@ pub enum Whose {
     Client(ClientId),
     /// Those for a resource server.
     Resource(ResourceUri),
-    /// Those of an organization's people.
+    /// Those for the data of an organization.
     Organization(OrganizationId),
     /// All that this issuer gave.
     Everybody(Issuer),
@@ -130,8 +130,8 @@ impl Sweep {
 /// What an administrator leaves of a grant.
 #[derive(Clone, Debug, Default)]
 pub struct Narrower {
-    /// The permissions that stay.
-    pub permissions: Option<Scope>,
+    /// What stays allowed, where.
+    pub allowance: Option<Allowance>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
@@ -140,8 +140,8 @@ pub struct Narrower {
 #[derive(Clone, Debug)]
 pub struct Narrowing {
     grant: GrantId,
-    before: Scope,
-    permissions: Scope,
+    before: Allowance,
+    allowance: Allowance,
     expires_at: Timestamp,
     at: Timestamp,
     forget_at: Timestamp,
@@ -153,14 +153,14 @@ impl Narrowing {
         &self.grant
     }
 
-    /// The permissions that it had when this was decided.
-    pub const fn before(&self) -> &Scope {
+    /// What it allowed when this was decided.
+    pub const fn before(&self) -> &Allowance {
         &self.before
     }
 
-    /// The permissions that stay.
-    pub const fn permissions(&self) -> &Scope {
-        &self.permissions
+    /// What stays allowed.
+    pub const fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// When it ends.
@@ -211,33 +211,47 @@ pub fn narrow(
     if grant.ended.is_some() || now >= grant.expires_at {
         return Err(NotNarrowed::Over);
     }
-    let permissions = wanted.permissions.as_ref().unwrap_or(&grant.permissions);
-    if let Some(more) = permissions.iter().find(|atom| !grant.permissions.contains(atom.as_str())) {
-        return Err(NotNarrowed::Wider(more.as_str().to_owned()));
+    let allowance = wanted.allowance.as_ref().unwrap_or(&grant.allowance);
+    if let Some(more) = beyond(allowance, &grant.allowance) {
+        return Err(NotNarrowed::Wider(more));
     }
-    if permissions.is_empty() && !grant.permissions.is_empty() {
+    if allowance.is_empty() && !grant.allowance.is_empty() {
         return Err(NotNarrowed::Empty);
     }
     let expires_at = wanted.expires_at.unwrap_or(grant.expires_at);
     if expires_at <= now || expires_at > grant.expires_at {
         return Err(NotNarrowed::End);
     }
-    if *permissions == grant.permissions && expires_at == grant.expires_at {
+    if *allowance == grant.allowance && expires_at == grant.expires_at {
         return Err(NotNarrowed::Same);
     }
     Ok(Narrowing {
         grant: grant.id.clone(),
-        before: grant.permissions.clone(),
-        permissions: permissions.clone(),
+        before: grant.allowance.clone(),
+        allowance: allowance.clone(),
         expires_at,
         at: now,
         forget_at: policy.forget_at(now),
     })
 }
 
+/// The first thing that `wanted` has and `held` has not, in words.
+fn beyond(wanted: &Allowance, held: &Allowance) -> Option<String> {
+    if wanted.is_subset(held) {
+        return None;
+    }
+    let lacks =
+        |atoms: &Scope, held: &Scope| atoms.iter().find(|atom| !held.contains(atom.as_str())).cloned();
+    let whole = lacks(wanted.held_everywhere(), held.held_everywhere()).map(|atom| atom.to_string());
+    let mut nodes = wanted.nodes().iter();
+    whole.or_else(|| {
+        nodes.find_map(|(node, atoms)| Some(format!("{} at {node}", lacks(atoms, &held.held_at(node))?)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use doorward_shared::time::Seconds;
+    use doorward_shared::{node::NodePath, time::Seconds};
     use proptest::prelude::*;
 
     use super::*;
@@ -248,11 +262,15 @@ mod tests {
     }
 
     fn to(permissions: &str) -> Narrower {
-        Narrower { permissions: Some(Scope::parse(permissions).unwrap()), expires_at: None }
+        Narrower { allowance: Some(everywhere(permissions)), expires_at: None }
+    }
+
+    fn everywhere(permissions: &str) -> Allowance {
+        Allowance::everywhere(Scope::parse(permissions).unwrap())
     }
 
     fn until(expires_at: Timestamp) -> Narrower {
-        Narrower { permissions: None, expires_at: Some(expires_at) }
+        Narrower { allowance: None, expires_at: Some(expires_at) }
     }
 
     fn tried(grant: &Grant, wanted: &Narrower) -> Result<Narrowing, NotNarrowed> {
@@ -263,7 +281,7 @@ mod tests {
     fn a_grant_can_lose_permissions_and_time_and_never_gain_any() {
         let grant = grant();
         let narrowed = tried(&grant, &to("artifacts:read")).unwrap();
-        assert_eq!(narrowed.permissions(), &Scope::parse("artifacts:read").unwrap());
+        assert_eq!(narrowed.allowance(), &everywhere("artifacts:read"));
         assert_eq!(narrowed.expires_at(), grant.expires_at);
         let wider = tried(&grant, &to("artifacts:read artifacts:share")).unwrap_err();
         assert_eq!(wider, NotNarrowed::Wider("artifacts:share".to_owned()));
@@ -272,6 +290,23 @@ mod tests {
         let longer = until(grant.expires_at.plus(Seconds::new(1)));
         assert_eq!(tried(&grant, &longer).unwrap_err(), NotNarrowed::End);
         assert_eq!(tried(&grant, &until(NOW)).unwrap_err(), NotNarrowed::End);
+    }
+
+    #[test]
+    fn a_grant_for_some_nodes_is_not_moved_to_others() {
+        let node = |path: &str| NodePath::parse(path).unwrap();
+        let read = Scope::parse("artifacts:read").unwrap();
+        let mut grant = grant();
+        grant.allowance = Allowance::at_node(node("alpha"), read.clone());
+        let at = |path: &str| Narrower {
+            allowance: Some(Allowance::at_node(node(path), read.clone())),
+            expires_at: None,
+        };
+        assert!(tried(&grant, &at("alpha/site")).is_ok());
+        let elsewhere = NotNarrowed::Wider("artifacts:read at beta".to_owned());
+        assert_eq!(tried(&grant, &at("beta")).unwrap_err(), elsewhere);
+        let everywhere = NotNarrowed::Wider("artifacts:read".to_owned());
+        assert_eq!(tried(&grant, &to("artifacts:read")).unwrap_err(), everywhere);
     }
 
     #[test]
@@ -302,19 +337,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_narrowing_widens(mask in 0_u8..32, end in -10_i64..10_000_000) {
+        fn no_narrowing_widens(
+            mask in 0_u8..32, node in proptest::option::of(proptest::sample::select(vec!["alpha", "alpha/site", "beta"])),
+            end in -10_i64..10_000_000,
+        ) {
             let atoms = ["artifacts:read", "artifacts:create", "artifacts:delete", "artifacts:share", "artifacts:update"];
             let chosen = atoms.iter().enumerate().filter(|(i, _)| mask & (1 << i) != 0).map(|(_, atom)| *atom);
             let wanted = Narrower {
-                permissions: Some(Scope::parse(&chosen.collect::<Vec<_>>().join(" ")).unwrap()),
+                allowance: Some(Allowance::at(
+                    &node.map(|node| NodePath::parse(node).unwrap()).into_iter().collect::<Vec<_>>(),
+                    &Scope::parse(&chosen.collect::<Vec<_>>().join(" ")).unwrap(),
+                )),
                 expires_at: Some(NOW.plus(Seconds::new(end))),
             };
-            let grant = grant();
+            let mut grant = grant();
+            grant.allowance = grant.allowance.intersection(&everywhere("artifacts:read")).union(&Allowance::at_node(
+                NodePath::parse("alpha").unwrap(),
+                grant.allowance.atoms(),
+            ));
             if let Ok(narrowing) = tried(&grant, &wanted) {
-                prop_assert!(narrowing.permissions().is_subset(&grant.permissions));
+                prop_assert!(narrowing.allowance().is_subset(&grant.allowance));
                 prop_assert!(narrowing.expires_at() <= grant.expires_at);
                 prop_assert!(narrowing.expires_at() > NOW);
-                prop_assert!(!narrowing.permissions().is_empty());
+                prop_assert!(!narrowing.allowance().is_empty());
             }
         }
     }

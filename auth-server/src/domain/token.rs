@@ -1,6 +1,7 @@
 //! What tokens say (RFC 9068, OpenID Connect Core §2).
 
 use doorward_shared::{
+    allowance::{Allowance, MAX_NODES},
     jose::{
         Algorithm,
         access_token::AccessTokenClaims,
@@ -9,10 +10,11 @@ use doorward_shared::{
     scope::Scope,
     time::{Seconds, Timestamp},
 };
+use serde_json::{Map, Value};
 
 use super::{
     client::Client,
-    entitlement::effective,
+    entitlement::{Rule, Seat, effective, is_entitled},
     grant::{Grant, may_issue},
     policy::Policy,
     resource::Resource,
@@ -30,15 +32,50 @@ pub struct Subject<'a> {
     pub client: &'a Client,
     /// For which resource.
     pub resource: &'a Resource,
+    /// The rules in force, as far as they concern this person at this resource.
+    pub rules: &'a [Rule],
+}
+
+/// What a token carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// OpenID Connect scopes, and every permission that is allowed somewhere.
+    pub scope: Scope,
+    /// Where permissions are allowed, when that is not everywhere (RFC 9396).
+    pub details: Option<Vec<Map<String, Value>>>,
+    /// Whether the person may do anything at the resource, with any data.
+    pub entitled: bool,
 }
 
 impl Subject<'_> {
+    /// What is allowed now, where: the effective permission.
+    fn allowance(&self) -> Allowance {
+        let Self { grant, user, client, resource, rules } = *self;
+        effective(&grant.allowance, client, Seat { user, resource, organization: &grant.organization, rules })
+    }
+
     /// What a token made now may carry: the granted OpenID Connect scopes, and the effective permissions. `narrowed_to` is
     /// the smaller scope that the client asked for.
-    pub fn scope(&self, narrowed_to: Option<&Scope>) -> Scope {
-        let permissions = effective(self.user, &self.grant.permissions, self.client, self.resource);
-        let all = self.grant.oidc.union(&permissions);
-        narrowed_to.map_or_else(|| all.clone(), |asked| all.intersection(asked))
+    pub fn carries(&self, narrowed_to: Option<&Scope>) -> Carried {
+        let (oidc, allowance) = (&self.grant.oidc, self.allowance());
+        match narrowed_to {
+            None => self.carried(oidc, &allowance),
+            Some(asked) => self.carried(&oidc.intersection(asked), &allowance.only(asked)),
+        }
+    }
+
+    /// What of a token is still allowed: a group that was lost since does not wait for the next refresh, and what was gained
+    /// since does.
+    pub fn still_carries(&self, token: &AccessTokenClaims) -> Carried {
+        let then = Allowance::of_token(&token.scope, token.authorization_details.as_deref());
+        self.carried(&self.grant.oidc.intersection(&token.scope), &self.allowance().intersection(&then))
+    }
+
+    fn carried(&self, oidc: &Scope, allowance: &Allowance) -> Carried {
+        // What is left out is not allowed: too long a token would be refused whole.
+        let allowance = allowance.first_nodes(MAX_NODES);
+        let entitled = is_entitled(self.user, self.resource, self.rules);
+        Carried { scope: oidc.union(&allowance.atoms()), details: allowance.to_details(), entitled }
     }
 
     /// When a token is said to be made: now, or one second after the moment up to which tokens are revoked. A token that is
@@ -57,7 +94,7 @@ impl Subject<'_> {
     /// The claims of an access token. It never outlives its grant.
     pub fn access_token(
         &self,
-        scope: &Scope,
+        carried: &Carried,
         jti: String,
         policy: &Policy,
         now: Timestamp,
@@ -71,12 +108,12 @@ impl Subject<'_> {
             iat: now,
             jti,
             client_id: self.client.id.clone(),
-            scope: scope.clone(),
+            scope: carried.scope.clone(),
             sid: self.grant.id.as_str().to_owned(),
-            org: self.user.organization.as_str().to_owned(),
+            org: self.grant.organization.as_str().to_owned(),
             auth_time: Some(self.grant.auth_time),
-            authorization_details: None,
-            entitled: true,
+            authorization_details: carried.details.clone(),
+            entitled: carried.entitled,
             act: None,
             cnf: None,
         }
@@ -109,7 +146,7 @@ impl Subject<'_> {
 /// True when an access token of this grant, issued at `iat`, is good now: nothing that it stands on has ended, and nothing
 /// was revoked after it was issued.
 pub fn is_live(iat: Timestamp, subject: &Subject<'_>, now: Timestamp) -> bool {
-    let Subject { grant, user, client, resource } = *subject;
+    let Subject { grant, user, client, resource, .. } = *subject;
     may_issue(grant, user, client, Some(resource), now).is_ok() && subject.issued_at(iat) == iat
 }
 

@@ -12,6 +12,7 @@ use super::{Context, clients};
 use crate::{
     domain::{
         client::Client,
+        entitlement::Rule,
         grant::Grant,
         ids::GrantId,
         resource::Resource,
@@ -28,11 +29,13 @@ pub(super) struct LiveToken {
     pub(super) user: User,
     pub(super) client: Client,
     pub(super) resource: Resource,
+    pub(super) rules: Vec<Rule>,
 }
 
 impl LiveToken {
-    pub(super) const fn subject(&self) -> Subject<'_> {
-        Subject { grant: &self.grant, user: &self.user, client: &self.client, resource: &self.resource }
+    pub(super) fn subject(&self) -> Subject<'_> {
+        let Self { grant, user, client, resource, rules, .. } = self;
+        Subject { grant, user, client, resource, rules }
     }
 }
 
@@ -46,12 +49,9 @@ pub(super) async fn live(
     let Some((grant, user)) = granted(ctx, &claims).await? else { return Ok(None) };
     let Some(client) = clients::find(ctx, &grant.client_id).await? else { return Ok(None) };
     let Some(resource) = ctx.store.resource(&grant.resource).await? else { return Ok(None) };
-    let live = is_live(
-        claims.iat,
-        &Subject { grant: &grant, user: &user, client: &client, resource: &resource },
-        now,
-    );
-    Ok(live.then_some(LiveToken { claims, grant, user, client, resource }))
+    let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
+    let token = LiveToken { claims, grant, user, client, resource, rules };
+    Ok(is_live(token.claims.iat, &token.subject(), now).then_some(token))
 }
 
 /// The grant behind one of our own access tokens, whether it has ended or not.

@@ -8,13 +8,11 @@ use doorward_shared::{
     time::Timestamp,
 };
 
-use super::{Context, Peer, clients, login};
+use super::{Context, Peer, clients, login, reach};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::{
-            Authenticated, Bound, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated,
-        },
+        authorize::{Asked, Bound, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated},
         code::IssuedCode,
         consent::{Answer, Decision, Tampered},
         ids::{GrantId, RequestId},
@@ -40,7 +38,7 @@ pub enum Next {
     /// To the sign-in page, for this request.
     Login(RequestId, Box<Validated>),
     /// To the consent page, for this request.
-    Consent(RequestId, Box<Authenticated>),
+    Consent(RequestId, Box<Asked>),
     /// Back to the client.
     Client(Outcome),
 }
@@ -228,7 +226,11 @@ async fn proceed(
     let person = signed_in.as_ref().map(|found| found.user.id.clone());
     let denied = answer.as_ref().is_some_and(|answer| matches!(answer.decision, Decision::Deny));
     let paused = match validated.authenticate(signed_in, now) {
-        Ok(authenticated) => authenticated.consent(answer, &ctx.policy, now),
+        Ok(authenticated) => {
+            let reach =
+                reach::load(ctx.store.as_ref(), authenticated.user(), authenticated.resource()).await?;
+            authenticated.reaching(reach).consent(answer, &ctx.policy, now)
+        }
         Err(pause) => Err(pause),
     };
     match paused {
@@ -246,7 +248,7 @@ async fn proceed(
             Ok(Next::Client(Outcome::Code { location, client_id: issued.grant().client_id.clone() }))
         }
         Err(Pause::Login(validated)) => Ok(Next::Login(id, validated)),
-        Err(Pause::Consent(authenticated)) => Ok(Next::Consent(id, authenticated)),
+        Err(Pause::Consent(asked)) => Ok(Next::Consent(id, asked)),
         Err(Pause::Refuse(error)) => {
             if let Some(person) = person.filter(|_| denied) {
                 let event = ctx.event(Action::ConsentDenied, Actor::User(person), visitor.peer, now);
@@ -264,7 +266,8 @@ fn consent_given(ctx: &Context, issued: &IssuedCode, peer: &Peer, now: Timestamp
         .on(&grant.id)
         .with("client_id", grant.client_id.as_str())
         .with("resource", grant.resource.as_str())
-        .with("permissions", grant.permissions.to_string())
+        .with("organization", grant.organization.as_str())
+        .allowing("permissions", &grant.allowance)
         .with("expires_at", grant.expires_at.seconds())
 }
 

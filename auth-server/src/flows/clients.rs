@@ -24,6 +24,7 @@ pub async fn seed_fixed(ctx: &Context) -> Result<()> {
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
         ceiling: None,
+        ceiling_places: vec![],
         created_at: ctx.now(),
         disabled_at: None,
         revoked_until: None,

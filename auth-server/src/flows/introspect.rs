@@ -42,8 +42,7 @@ async fn about(ctx: &Context, form: &Form, caller: &Resource) -> Result<Introspe
     if !live.resource.uri.same_as(&caller.uri) {
         return Ok(Introspection::INACTIVE);
     }
-    // What was granted and is still allowed: a group that was lost since does not wait for the next refresh.
-    let scope = live.subject().scope(Some(&live.claims.scope));
+    let carried = live.subject().still_carries(&live.claims);
     let claims = live.claims;
     Ok(Introspection::Active(Box::new(Active {
         active: true,
@@ -55,12 +54,12 @@ async fn about(ctx: &Context, form: &Form, caller: &Resource) -> Result<Introspe
         iat: claims.iat,
         jti: claims.jti,
         client_id: claims.client_id.as_str().to_owned(),
-        scope: scope.to_string(),
+        scope: carried.scope.to_string(),
         sid: claims.sid,
         org: claims.org,
         auth_time: claims.auth_time,
-        authorization_details: claims.authorization_details,
-        entitled: claims.entitled,
+        authorization_details: carried.details,
+        entitled: carried.entitled,
         credential: None,
         act: claims.act,
     })))

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod housekeeping;
 pub mod introspect;
 pub mod login;
+mod reach;
 pub mod register;
 mod resource_servers;
 pub mod restore;

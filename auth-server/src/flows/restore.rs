@@ -273,5 +273,8 @@ async fn disabled(store: &dyn Store, verdict: &Restoration) -> Result<Disabled, 
     let resources = store.resources().await?;
     let resources = resources.iter().filter(|resource| now(resource.disabled_at));
     disabled.resources = resources.map(|resource| resource.uri.as_str().to_owned()).collect();
+    let rules = store.rules().await?;
+    disabled.rules =
+        rules.iter().filter(|rule| now(rule.disabled_at)).map(|rule| rule.id.to_string()).collect();
     Ok(disabled)
 }

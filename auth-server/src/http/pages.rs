@@ -14,7 +14,7 @@ use super::{
     error::Trouble,
 };
 use crate::domain::{
-    authorize::Authenticated,
+    authorize::Asked,
     client::{TrustLabel, display_name, mixes_scripts},
     consent::{Lifetime, Offer},
     ids::RequestId,
@@ -231,7 +231,7 @@ pub(super) fn problem(site: &Site, problem: &Problem<'_>) -> HttpResponse {
 pub(super) fn consent(
     site: &Site,
     id: &RequestId,
-    asked: &Authenticated,
+    asked: &Asked,
     csrf: &str,
     sign_out_csrf: String,
 ) -> HttpResponse {

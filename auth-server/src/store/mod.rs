@@ -6,6 +6,7 @@
 mod administration;
 pub mod archive;
 pub mod hold;
+mod permissions;
 mod postgres;
 mod sqlite;
 
@@ -20,7 +21,10 @@ use doorward_shared::{
     time::Timestamp,
 };
 
-pub use self::administration::{AdminKeys, Pages};
+pub use self::{
+    administration::{AdminKeys, Pages},
+    permissions::{Changed, Entitlements, Organizations},
+};
 use crate::domain::{
     audit::{Action, Checkpoint, Event, StoredEvent},
     client::Client,
@@ -223,7 +227,7 @@ pub struct GrantFilter {
     pub client: Option<ClientId>,
     /// Those for this resource server.
     pub resource: Option<ResourceUri>,
-    /// Those of this organization's people.
+    /// Those for the data of this organization.
     pub organization: Option<OrganizationId>,
     /// Those that came about like this.
     pub method: Option<Method>,
@@ -346,7 +350,19 @@ pub trait Backups: Send + Sync {
 /// The whole port.
 #[async_trait]
 pub trait Store:
-    Users + Sessions + Clients + Resources + Grants + SigningKeys + AdminKeys + Pages + Feed + Trail + Backups
+    Users
+    + Sessions
+    + Clients
+    + Resources
+    + Organizations
+    + Entitlements
+    + Grants
+    + SigningKeys
+    + AdminKeys
+    + Pages
+    + Feed
+    + Trail
+    + Backups
 {
     /// Brings the schema up to date. Answers the version it stands at.
     async fn migrate(&self) -> Result<i64>;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use doorward::{
-    domain::client::{Client, ConfidentialMethod, Credentials, Origin},
+    domain::{
+        client::{Client, ConfidentialMethod, Credentials, Origin},
+        organization::Place,
+    },
     store::Applied,
 };
 use doorward_shared::{
@@ -44,6 +47,7 @@ async fn what_is_stored_of_a_client_comes_back_as_it_was(backend: &Backend) {
         origin: Origin::Administrator,
         credentials: Credentials::Confidential { method, secret: secret().hash() },
         ceiling: Some("read".to_owned()),
+        ceiling_places: vec![Place::parse("own:alpha/site").unwrap(), Place::parse("own").unwrap()],
         disabled_at: Some(at(4)),
         grant_types: vec![GrantType::AuthorizationCode],
         ..client(id)

@@ -7,7 +7,7 @@ use doorward::{
     },
     store::Applied,
 };
-use doorward_shared::token::GrantType;
+use doorward_shared::{allowance::Allowance, scope::Scope, token::GrantType};
 
 use crate::{
     backend::{Backend, at, race, secret},
@@ -40,7 +40,9 @@ async fn a_code_comes_back_with_all_that_its_redemption_depends_on(backend: &Bac
     assert_eq!(stored.expires_at, at(60));
     assert_eq!((stored.failed_tries, stored.spent_at), (0, None));
     assert_eq!(stored.grant.oidc.to_string(), "email openid");
-    assert_eq!(stored.grant.permissions.to_string(), "artifacts:create artifacts:read artifacts:update");
+    let allowed = Scope::parse("artifacts:create artifacts:read artifacts:update").unwrap();
+    assert_eq!(stored.grant.allowance, Allowance::everywhere(allowed));
+    assert_eq!(stored.grant.organization, world.user.organization);
     assert!(world.store.code(&secret().hash()).await.unwrap().is_none());
 }
 

@@ -9,6 +9,8 @@ use doorward::{
     store::Applied,
 };
 use doorward_shared::{
+    allowance::Allowance,
+    node::NodePath,
     revocation::{Claim, Entry},
     scope::Scope,
     secret::SystemEntropy,
@@ -154,8 +156,13 @@ async fn removing_a_client_or_a_resource_tells_the_feed_and_dates_what_comes_aft
     assert_eq!(world.store.resource(resource).await.unwrap().unwrap().revoked_until, Some(at(4)));
 }
 
+fn read() -> Allowance {
+    let read = Scope::parse("artifacts:read").unwrap();
+    Allowance::at_node(NodePath::parse("alpha").unwrap(), read)
+}
+
 fn less() -> Narrower {
-    Narrower { permissions: Some(Scope::parse("artifacts:read").unwrap()), expires_at: Some(at(50)) }
+    Narrower { allowance: Some(read()), expires_at: Some(at(50)) }
 }
 
 async fn a_narrowing_revokes_the_tokens_from_before_and_no_later_ones(backend: &Backend) {
@@ -165,7 +172,7 @@ async fn a_narrowing_revokes_the_tokens_from_before_and_no_later_ones(backend: &
     let narrowing = narrow(&held, &less(), &policy().token, at(5)).unwrap();
     assert_eq!(world.store.narrow_grant(&narrowing, &event()).await.unwrap(), Applied::Done);
     let (held, _) = world.store.grant(&grant).await.unwrap().unwrap();
-    assert_eq!(held.permissions, Scope::parse("artifacts:read").unwrap());
+    assert_eq!(held.allowance, read());
     assert_eq!((held.expires_at, held.revoked_until, held.ended), (at(50), Some(at(5)), None));
     assert_eq!(told(&world).await, [(Claim::Sid, grant.to_string(), Some(5))]);
     // The family goes on.

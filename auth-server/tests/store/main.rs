@@ -17,6 +17,7 @@ mod housekeeping;
 mod kill;
 mod opening;
 mod pages;
+mod permissions;
 mod refresh_tokens;
 mod resources;
 mod sessions;

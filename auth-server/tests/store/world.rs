@@ -9,7 +9,7 @@ use doorward::{
         client::{Client, Credentials, Origin},
         client_auth::authenticate,
         code::{self, IssuedCode, Redemption, StoredCode},
-        consent::{Answer, Decision},
+        consent::{Answer, Decision, Reach, Ticked},
         email::Email,
         grant::Use,
         ids::{GrantId, OrganizationId, UserId},
@@ -18,7 +18,7 @@ use doorward::{
             TokenPolicy,
         },
         refresh::{self, RefreshToken, Rotation},
-        resource::{PermissionMode, Resource},
+        resource::{Access, PermissionMode, Resource},
         revocation::{Revocation, Sweep, Whose},
         session::{Session, SignInMethod},
         user::{PasswordHash, User},
@@ -119,6 +119,7 @@ pub(crate) fn client(id: &str) -> Client {
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         credentials: Credentials::Public,
         ceiling: None,
+        ceiling_places: vec![],
         created_at: at(0),
         disabled_at: None,
         revoked_until: None,
@@ -131,6 +132,7 @@ pub(crate) fn resource(uri: &str) -> Resource {
         uri: ResourceUri::parse(uri).unwrap(),
         name: "Artefakte 📦".to_owned(),
         mode: PermissionMode::Consent,
+        access: Access::Everyone,
         model: PermissionModel::artifacts(),
         client_id: ClientId::parse(&format!("rs-{}", ulid::Ulid::generate())).unwrap(),
         secret: secret().hash(),
@@ -225,9 +227,9 @@ impl World {
             .read()
             .unwrap();
         let asked = asked.validate(Some(self.resource.clone()), &self.policy).unwrap();
-        let asked = asked.authenticate(Some(signed_in), now).unwrap();
+        let asked = asked.authenticate(Some(signed_in), now).unwrap().reaching(Reach::default());
         let digest = asked.offer(&self.policy).digest();
-        let decision = Decision::Authorize { tiers: vec!["write".to_owned()], expires: None };
+        let decision = Decision::Authorize(Ticked { tiers: vec!["write".to_owned()], ..Ticked::default() });
         let agreed = asked.consent(Some(Answer { digest, decision }), &self.policy, now).unwrap();
         let code = secret();
         let (_, issued) = agreed.issue(&code, GrantId::generate(now, &SystemEntropy), &self.policy, now);
@@ -239,10 +241,11 @@ impl World {
         let grant = GrantId::generate(at(0), &SystemEntropy);
         let (user, client, resource) = (&self.user.id, &self.client.id, &self.resource.uri);
         format!(
-            "insert into grants (id, user_id, client_id, client_row, resource, resource_row, oidc, permissions, method,
-            auth_time, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}', '[]', '[]', 'dcr',
-            1800000000, 1800000000, 1900000000)",
-            resource.folded()
+            "insert into grants (id, user_id, client_id, client_row, resource, resource_row, organization, oidc, allowance,
+            method, auth_time, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}',
+            '{}', '[]', '{{\"everywhere\":\"\"}}', 'dcr', 1800000000, 1800000000, 1900000000)",
+            resource.folded(),
+            self.user.organization
         )
     }
 

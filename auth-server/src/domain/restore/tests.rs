@@ -1,5 +1,6 @@
 use doorward_shared::secret::SystemEntropy;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::{
     model::{Model, deed},
@@ -124,9 +125,10 @@ fn the_operator_is_told_what_to_do_and_no_more() {
         clients: some(&["script"]),
         dynamic_clients: some(&["x"]),
         resources: some(&["https://mcp.test/a"]),
+        rules: some(&["ent_x"]),
     };
     let steps = next_steps(&restoration(Loss::Unknown), &disabled);
-    assert_eq!(steps.len(), 6);
+    assert_eq!(steps.len(), 7);
     assert!(steps[0].contains("2 accounts") && steps[0].ends_with("doorward user enable EMAIL"));
     assert_eq!(next_steps(&restoration(Loss::Unknown), &Disabled::default()).len(), 2);
     let made = known(&[(Action::UserCreated, "u", 1), (Action::AdminKeyCreated, "k", 1)]);
@@ -136,6 +138,33 @@ fn the_operator_is_told_what_to_do_and_no_more() {
     let sealed = decide(Loss::Unknown, Seal::Lost, &fixture::policy(), at(1000));
     assert!(next_steps(&sealed, &Disabled::default()).iter().any(|step| step.contains("checkpoints")));
     assert!(next_steps(&restoration(Loss::Nothing), &disabled)[0].contains("Do not start the old one"));
+}
+
+#[test]
+fn rules_that_were_lost_since_are_not_back_and_what_was_closed_since_is_not_open() {
+    let with =
+        |action, object: &str, member: &str, value: Value| event(action, object, at(1)).with(member, value);
+    let mut since = Since::default();
+    let mcp = "https://mcp.test/a";
+    for event in [
+        event(Action::EntitlementDisabled, "ent_1", at(1)),
+        with(Action::EntitlementsChanged, "", "removed", json!(["ent_2"])).with("added", json!(["ent_9"])),
+        with(Action::EntitlementsChanged, "", "listed", json!([mcp])),
+        with(Action::NodeRemoved, "org_x", "removed", json!(["ent_3"])),
+        with(Action::ResourceAccessSet, "HTTPS://mcp.test/b/", "access", json!("listed")),
+        with(Action::ResourceAccessSet, "https://mcp.test/c", "access", json!("everyone")),
+        with(Action::UserGroupsSet, "usr_left", "left", json!(["staff"])),
+        with(Action::UserGroupsSet, "usr_joined", "left", json!([])),
+    ] {
+        since.note(&event).unwrap();
+    }
+    let known = restoration(Loss::Known(Box::new(since)));
+    let (disabled, removed) = (known.disabled_rules(), known.removed_rules().collect::<Vec<_>>());
+    assert!(disabled.has("ent_1") && !disabled.has("ent_2"));
+    assert_eq!(removed, ["ent_2", "ent_3"]);
+    assert_eq!(known.listed_resources().collect::<Vec<_>>(), [mcp, "https://mcp.test/b"]);
+    assert!(known.disabled_users().has("usr_left") && !known.disabled_users().has("usr_joined"));
+    assert_eq!(restoration(Loss::Unknown).disabled_rules(), Which::All);
 }
 
 proptest! {

@@ -10,7 +10,11 @@ use doorward_shared::{
 };
 use url::Url;
 
-use super::{Desk, NameError, Standing, clean_name, new_client_id, resources::ID_PREFIX as RESOURCE_PREFIX};
+use super::{
+    Desk, NameError, Standing, clean_name, new_client_id,
+    places::{self, PlaceError},
+    resources::ID_PREFIX as RESOURCE_PREFIX,
+};
 use crate::{
     domain::{
         audit::Action,
@@ -42,6 +46,8 @@ pub struct NewClient {
     pub client_id: Option<String>,
     /// The highest tier it can be given.
     pub ceiling: Option<String>,
+    /// The data it can be given anything for: `ORGANIZATION` or `ORGANIZATION:PATH`; none of them sets no bound.
+    pub ceiling_places: Vec<String>,
 }
 
 /// A client that was just made, with its secret, which nobody sees again.
@@ -77,6 +83,9 @@ pub enum ClientError {
     /// The tier does not exist.
     #[error("no registered resource has a tier {0:?}; known tiers: {1}")]
     Ceiling(String, String),
+    /// A place of the ceiling.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// There is one.
     #[error("there is a client {0} already; choose another identifier, or leave it out")]
     Taken(ClientId),
@@ -103,6 +112,10 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
     if let Some(tier) = new.ceiling.as_deref() {
         check_ceiling(desk, tier).await?;
     }
+    let mut ceiling_places = Vec::new();
+    for text in &new.ceiling_places {
+        ceiling_places.push(places::read(desk, text).await?);
+    }
     let (credentials, secret) = match new.kind {
         ClientKind::Public => (Credentials::Public, None),
         ClientKind::Confidential(method) => {
@@ -118,6 +131,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         grant_types: GrantType::ALL.to_vec(),
         credentials,
         ceiling: new.ceiling.clone(),
+        ceiling_places,
         created_at: now,
         disabled_at: None,
         revoked_until: None,

@@ -1,7 +1,9 @@
 //! Grants: seen, revoked one by one or many at once, and narrowed.
 
 use doorward_shared::{
+    allowance::Allowance,
     client_id::{ClientId, ClientIdSyntax},
+    node::{NodePath, NodeSyntax},
     resource::{ResourceSyntax, ResourceUri},
     scope::{Scope, ScopeToken},
     time::Timestamp,
@@ -61,6 +63,9 @@ pub enum GrantError {
     /// A permission is no scope token.
     #[error("{0:?} is no permission; `resource show` lists those of the resource")]
     Permission(String),
+    /// A node has no such path.
+    #[error(transparent)]
+    Node(#[from] NodeSyntax),
     /// It cannot be narrowed like this.
     #[error(transparent)]
     NotNarrowed(#[from] NotNarrowed),
@@ -100,7 +105,7 @@ pub enum All {
     OfClient(String),
     /// For a resource server.
     ForResource(String),
-    /// Of the people of an organization.
+    /// For the data of an organization.
     OfOrganization(String),
     /// Everybody's.
     OfEverybody,
@@ -113,6 +118,8 @@ pub struct Rest {
     pub tier: Option<String>,
     /// Exactly these permissions.
     pub permissions: Option<Vec<String>>,
+    /// At these nodes and below them, as far as the grant has them.
+    pub nodes: Vec<String>,
     /// It ends then.
     pub expires_at: Option<Timestamp>,
 }
@@ -191,17 +198,22 @@ pub async fn revoke_all(desk: Desk<'_>, all: &All) -> Result<u64, GrantError> {
 pub async fn narrow_to(desk: Desk<'_>, id: &str, rest: &Rest) -> Result<(Grant, User), GrantError> {
     let (grant, _) = show(desk, id).await?;
     let now = desk.clock.now();
-    let permissions = match (&rest.tier, &rest.permissions) {
+    let atoms = match (&rest.tier, &rest.permissions) {
         (Some(tier), _) => Some(tier_of(desk, &grant, tier).await?),
-        (None, Some(names)) => Some(named(names)?),
+        (None, Some(names)) => Some(named(names, &grant)?),
         (None, None) => None,
     };
-    let wanted = Narrower { permissions, expires_at: rest.expires_at };
+    let nodes: Vec<_> = rest.nodes.iter().map(|node| NodePath::parse(node)).collect::<Result<_, _>>()?;
+    let allowance = (atoms.is_some() || !nodes.is_empty()).then(|| {
+        let atoms = atoms.unwrap_or_else(|| grant.allowance.atoms());
+        Allowance::at(&nodes, &atoms).intersection(&grant.allowance)
+    });
+    let wanted = Narrower { allowance, expires_at: rest.expires_at };
     let narrowing = narrow(&grant, &wanted, &desk.policy.token, now)?;
     let event = desk
         .event(Action::GrantNarrowed, &grant.id, now)
-        .with("before", narrowing.before().to_string())
-        .with("permissions", narrowing.permissions().to_string())
+        .allowing("before", narrowing.before())
+        .allowing("permissions", narrowing.allowance())
         .with("expires_at", narrowing.expires_at().seconds());
     match desk.store.narrow_grant(&narrowing, &event).await? {
         Applied::Done => show(desk, id).await,
@@ -209,7 +221,7 @@ pub async fn narrow_to(desk: Desk<'_>, id: &str, rest: &Rest) -> Result<(Grant, 
     }
 }
 
-/// What a tier and the grant have in common: the tier of a grant that lacks one of its permissions is no widening.
+/// The permissions of a tier. The grant may lack some of them: what both have in common is no widening.
 async fn tier_of(desk: Desk<'_>, grant: &Grant, tier: &str) -> Result<Scope, GrantError> {
     let found = desk.store.resource(&grant.resource).await?;
     let model = found.ok_or_else(|| GrantError::UnknownResource(grant.resource.clone()))?.model;
@@ -217,11 +229,16 @@ async fn tier_of(desk: Desk<'_>, grant: &Grant, tier: &str) -> Result<Scope, Gra
         let known = model.tiers().iter().map(|tier| tier.id.as_str()).collect::<Vec<_>>().join(", ");
         return Err(GrantError::Tier(tier.to_owned(), known));
     };
-    Ok(permissions.intersection(&grant.permissions))
+    Ok(permissions)
 }
 
-fn named(names: &[String]) -> Result<Scope, GrantError> {
-    let token = |name: &String| ScopeToken::parse(name).map_err(|_| GrantError::Permission(name.clone()));
+/// Exactly these permissions, each of which the grant has somewhere.
+fn named(names: &[String], grant: &Grant) -> Result<Scope, GrantError> {
+    let held = grant.allowance.atoms();
+    let token = |name: &String| {
+        let token = ScopeToken::parse(name).map_err(|_| GrantError::Permission(name.clone()))?;
+        if held.contains(name) { Ok(token) } else { Err(NotNarrowed::Wider(name.clone()).into()) }
+    };
     names.iter().map(token).collect()
 }
 

@@ -3,6 +3,7 @@
 pub mod admin_keys;
 pub mod clients;
 pub mod grants;
+pub mod places;
 pub mod resources;
 pub mod sessions;
 pub mod status;

@@ -12,7 +12,7 @@ use super::{Desk, NameError, Standing, clean_name, new_client_id};
 use crate::{
     domain::{
         audit::Action,
-        resource::{PermissionMode, Resource},
+        resource::{Access, PermissionMode, Resource},
         revocation::{Sweep, Whose},
     },
     store::{Applied, StoreError},
@@ -105,6 +105,7 @@ pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, Resou
         uri: ResourceUri::parse(&new.url)?,
         name: clean_name(&new.name)?,
         mode: new.mode,
+        access: Access::Everyone,
         model: new.model.unwrap_or_else(PermissionModel::artifacts),
         client_id: new_client_id(ID_PREFIX, now, desk.entropy)?,
         secret: secret.hash(),

@@ -34,8 +34,9 @@ pub(super) async fn redeem(
         let resource = ctx.store.resource(&stored.grant.resource).await?;
         match code::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
             Verdict::Redeem(redemption, resource) => {
-                let subject =
-                    Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
+                let (grant, user) = (&stored.grant, &stored.user);
+                let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
+                let subject = Subject { grant, user, client: who.client(), resource, rules: &rules };
                 let signed = sign(ctx, &subject, None, stored.nonce.as_deref(), now)?;
                 let client = Actor::Client(who.client().id.clone());
                 let event = ctx.event(Action::CodeRedeemed, client, peer, now).on(&stored.grant.id);

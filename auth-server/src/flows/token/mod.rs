@@ -69,16 +69,16 @@ fn sign(
     now: Timestamp,
 ) -> Result<Signed, OAuthError> {
     use doorward_shared::jose::{access_token, id_token};
-    let scope = subject.scope(narrowed_to);
-    let claims = subject.access_token(&scope, random_hex(ctx.entropy.as_ref()), &ctx.policy, now);
+    let carried = subject.carries(narrowed_to);
+    let claims = subject.access_token(&carried, random_hex(ctx.entropy.as_ref()), &ctx.policy, now);
     // One key for both tokens, whatever happens to the ring meanwhile.
     let signer = ctx.keys.signer().map_err(signing)?;
     let access_token = signer.sign(access_token::TYPE, &claims).map_err(signing)?;
     let id_token = subject
-        .id_token(&scope, nonce, (&access_token, signer.algorithm()), &ctx.policy, now)
+        .id_token(&carried.scope, nonce, (&access_token, signer.algorithm()), &ctx.policy, now)
         .map(|claims| signer.sign(id_token::TYPE, &claims).map_err(signing))
         .transpose()?;
-    Ok(Signed { access_token, expires_in: claims.exp.since(now).get(), scope, id_token })
+    Ok(Signed { access_token, expires_in: claims.exp.since(now).get(), scope: carried.scope, id_token })
 }
 
 impl Signed {

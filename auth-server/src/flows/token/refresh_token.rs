@@ -40,8 +40,9 @@ pub(super) async fn refresh(
         };
         match refresh::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
             Verdict::Rotate(rotation, resource) => {
-                let subject =
-                    Subject { grant: &stored.grant, user: &stored.user, client: who.client(), resource };
+                let (grant, user) = (&stored.grant, &stored.user);
+                let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
+                let subject = Subject { grant, user, client: who.client(), resource, rules: &rules };
                 let signed = sign(ctx, &subject, rotation.narrowed_to(), None, now)?;
                 if ctx.store.rotate(&rotation, &peer.uses(now)).await? == Applied::Done {
                     return Ok(signed.with(Some(&fresh)));

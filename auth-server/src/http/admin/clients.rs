@@ -13,6 +13,7 @@ use crate::{
     flows::admin::{
         Standing,
         clients::{self, ClientError, ClientKind, NewClient},
+        places::PlaceError,
         view,
     },
 };
@@ -48,6 +49,11 @@ pub(super) struct Create {
     /// Never give the client more than this tier.
     #[schemars(length(min = 1))]
     ceiling: Option<String>,
+    /// Give the client something for this data only: `own` or the identifier or the name of an organization, each with or
+    /// without a colon and the path of a node.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    ceiling_nodes: Vec<String>,
 }
 
 /// An address that answers may be sent to.
@@ -85,10 +91,12 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
         Method::ClientSecretPost => ClientKind::Confidential(ConfidentialMethod::Post),
         Method::ClientSecretBasic => ClientKind::Confidential(ConfidentialMethod::Basic),
     };
-    let Create { client_name: name, redirect_uris, client_id, ceiling, .. } = new;
+    let Create {
+        client_name: name, redirect_uris, client_id, ceiling, ceiling_nodes: ceiling_places, ..
+    } = new;
     let redirect_uris = redirect_uris.into_iter().map(|address| address.0).collect();
-    let made =
-        clients::create(call.desk(), &NewClient { name, redirect_uris, kind, client_id, ceiling }).await?;
+    let new = NewClient { name, redirect_uris, kind, client_id, ceiling, ceiling_places };
+    let made = clients::create(call.desk(), &new).await?;
     Ok(Created(view::NewClient::from(&made)))
 }
 
@@ -119,7 +127,7 @@ async fn standing(call: &Call, standing: Standing) -> Result<Shown<view::Client>
 impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Store(error) => error.into(),
+            ClientError::Store(error) | ClientError::Place(PlaceError::Store(error)) => error.into(),
             ClientError::Taken(_) | ClientError::Configured(_) => Self::conflict(&error),
             ClientError::Unknown(_) => Self::not_found(&error),
             _ => Self::invalid(&error),

@@ -35,7 +35,7 @@ pub(super) struct Query {
     /// Those for this resource server: the address.
     #[schemars(length(min = 1))]
     resource: Option<String>,
-    /// Those of the people of this organization: the identifier.
+    /// Those for the data of this organization: the identifier.
     #[schemars(length(min = 1))]
     organization: Option<String>,
     /// Those that stand so.
@@ -63,6 +63,9 @@ pub(super) struct Narrow {
     /// Exactly these permissions.
     #[schemars(length(min = 1))]
     permissions: Option<Vec<String>>,
+    /// At these nodes and below them, as far as the grant has them.
+    #[schemars(length(min = 1, max = 64))]
+    nodes: Option<Vec<String>>,
     /// It ends then.
     #[schemars(with = "Option<i64>")]
     expires_at: Option<Timestamp>,
@@ -79,7 +82,7 @@ pub(super) enum Sweep {
     Client(String),
     /// Those for this resource server: the address.
     Resource(String),
-    /// Those of the people of this organization: the identifier.
+    /// Those for the data of this organization: the identifier.
     Organization(String),
     /// Everybody's.
     Everything(Yes),
@@ -144,8 +147,11 @@ pub(super) async fn narrow(call: Call, _: NoQuery, rest: Narrow) -> Result<Shown
     if rest.tier.is_some() && rest.permissions.is_some() {
         return Err(Problem::invalid(&"name a tier or permissions, not both"));
     }
-    let Narrow { tier, permissions, expires_at } = rest;
-    let rest = Rest { tier, permissions, expires_at };
+    let Narrow { tier, permissions, nodes, expires_at } = rest;
+    if nodes.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Problem::invalid(&"name a node, or leave nodes out to keep all of them"));
+    }
+    let rest = Rest { tier, permissions, nodes: nodes.unwrap_or_default(), expires_at };
     Ok(Shown(shown(&call, &grants::narrow_to(call.desk(), call.id(), &rest).await?)))
 }
 

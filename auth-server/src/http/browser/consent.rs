@@ -5,7 +5,7 @@ use doorward_shared::form::Form;
 
 use super::{Posted, field, render_next, render_stop};
 use crate::{
-    domain::consent::{Answer, Decision},
+    domain::consent::{Answer, Decision, Ticked},
     flows::authorize::{Next, Visitor, answer, resume},
     http::{
         Data, Site,
@@ -41,10 +41,12 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
         Err(page) => return *page,
     };
     let decision = match posted.field("decision") {
-        "authorize" => Decision::Authorize {
+        "authorize" => Decision::Authorize(Ticked {
             tiers: posted.form.all("tier").map(String::from).collect(),
+            organization: posted.form.one("organization").ok().flatten().map(String::from),
+            nodes: posted.form.all("node").map(String::from).collect(),
             expires: posted.form.one("expires").ok().flatten().map(String::from),
-        },
+        }),
         // Whatever is not a plain yes is a no.
         _ => Decision::Deny,
     };

@@ -24,12 +24,15 @@ use crate::{
 };
 
 /// Every table, in an order in which no row refers to a later one. Their columns are asked of the database.
-pub(super) const TABLES: [&str; 15] = [
+pub(super) const TABLES: [&str; 18] = [
     "users",
     "setup_links",
     "sessions",
     "clients",
     "resources",
+    "organizations",
+    "nodes",
+    "entitlements",
     "grants",
     "authorization_codes",
     "refresh_tokens",

@@ -21,8 +21,9 @@ use crate::{
 
 macro_rules! insert {
     () => {
-        "insert into clients (id, name, origin, redirect_uris, grant_types, auth_method, secret_hash, ceiling, created_at,
-        disabled_at, revoked_until, about) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        "insert into clients (id, name, origin, redirect_uris, grant_types, auth_method, secret_hash, ceiling, ceiling_places,
+        created_at, disabled_at, revoked_until, about)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     };
 }
 
@@ -39,6 +40,7 @@ impl Clients for Database {
             " on conflict (id) do update set name = excluded.name, origin = excluded.origin,
             redirect_uris = excluded.redirect_uris, grant_types = excluded.grant_types,
             auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, ceiling = excluded.ceiling,
+            ceiling_places = excluded.ceiling_places,
             about = excluded.about"
         ));
         bind(put, client).execute(&self.writer).await?;
@@ -130,6 +132,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         Credentials::Public => None,
         Credentials::Confidential { secret, .. } => Some(secret.to_text()),
     };
+    let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
     query
         .bind(client.id.as_str())
         .bind(client.name.as_deref())
@@ -139,6 +142,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(client.auth_method().as_str())
         .bind(secret)
         .bind(client.ceiling.as_deref())
+        .bind(json_list(places.iter().map(String::as_str)))
         .bind(client.created_at.seconds())
         .bind(client.disabled_at.map(Timestamp::seconds))
         .bind(client.revoked_until.map(Timestamp::seconds))

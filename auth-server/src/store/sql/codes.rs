@@ -1,9 +1,12 @@
 //! Authorization codes.
 
-use doorward_shared::secret::{AuthorizationCode, SecretHash};
+use doorward_shared::{
+    revocation::Claim,
+    secret::{AuthorizationCode, SecretHash},
+};
 
 use super::{
-    Database, audit,
+    Database, audit, ends,
     grants::{self, bind_use, record_use},
     refresh_tokens,
     rows::{self, code_columns, grant_columns, session_columns, user_columns},
@@ -31,7 +34,10 @@ impl Database {
             .bind(code.challenge().to_text())
             .bind(code.nonce())
             .bind(code.expires_at().seconds());
-        let inserted = match grants::insert(code.grant(), &mut tx).await {
+        // One that is made in the very second of a sweep of its organization must not be taken for one from before.
+        let organization = code.grant().organization.as_str();
+        let revoked_until = ends::revoked_until(Claim::Org, organization, &mut tx).await?;
+        let inserted = match grants::insert(code.grant(), revoked_until, &mut tx).await {
             Ok(()) => insert_code.execute(&mut *tx).await.map(|_| ()),
             refused => refused,
         };

@@ -4,7 +4,7 @@
 use doorward_shared::{revocation::Claim, time::Timestamp};
 use sqlx::Transaction;
 
-use super::{Database, Db, audit, feed, rows::json_scope};
+use super::{Database, Db, audit, feed, rows::json_allowance};
 use crate::{
     domain::{
         audit::Event,
@@ -27,9 +27,7 @@ pub(super) async fn sweep(sweep: &Sweep, tx: &mut Transaction<'_, Db>) -> Result
         Whose::User(_) => end_where!(" and user_id = $3"),
         Whose::Client(_) => end_where!(" and client_row = $3"),
         Whose::Resource(_) => end_where!(" and resource_row = $3"),
-        Whose::Organization(_) => {
-            end_where!(" and user_id in (select id from users where organization = $3)")
-        }
+        Whose::Organization(_) => end_where!(" and organization = $3"),
         // Every text takes the value; there is only one issuer.
         Whose::Everybody(_) => end_where!(" and $3 <> ''"),
     };
@@ -107,14 +105,14 @@ impl Database {
     pub(super) async fn try_narrow_grant(&self, narrowing: &Narrowing, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
         // Only what was decided upon is narrowed: of two narrowings at once, the second is decided anew.
-        let sql = "update grants set permissions = $1, expires_at = $2, revoked_until = $3
-            where id = $4 and ended_at is null and permissions = $5 and expires_at >= $2";
+        let sql = "update grants set allowance = $1, expires_at = $2, revoked_until = $3
+            where id = $4 and ended_at is null and allowance = $5 and expires_at >= $2";
         let narrowed = sqlx::query(sql)
-            .bind(json_scope(narrowing.permissions()))
+            .bind(json_allowance(narrowing.allowance()))
             .bind(narrowing.expires_at().seconds())
             .bind(narrowing.at().seconds())
             .bind(narrowing.grant().as_str())
-            .bind(json_scope(narrowing.before()))
+            .bind(json_allowance(narrowing.before()))
             .execute(&mut *tx)
             .await?;
         if narrowed.rows_affected() == 0 {

@@ -10,7 +10,7 @@ use sqlx::{Transaction, query::Query};
 
 use super::{
     Database, Db, applied, retry,
-    rows::{self, grant_columns, json_scope, user_columns},
+    rows::{self, grant_columns, json_allowance, json_scope, user_columns},
 };
 use crate::{
     domain::{
@@ -100,22 +100,29 @@ impl Grants for Database {
 }
 
 /// Stores a grant.
-pub(super) async fn insert(grant: &Grant, tx: &mut Transaction<'_, Db>) -> sqlx::Result<()> {
+pub(super) async fn insert(
+    grant: &Grant,
+    revoked_until: Option<Timestamp>,
+    tx: &mut Transaction<'_, Db>,
+) -> sqlx::Result<()> {
     let sql =
-        "insert into grants (id, user_id, client_id, client_row, resource, resource_row, oidc, permissions,
-        method, auth_time, created_at, expires_at) values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        "insert into grants (id, user_id, client_id, client_row, resource, resource_row, organization, oidc,
+        allowance, method, auth_time, created_at, expires_at, revoked_until)
+        values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     sqlx::query(sql)
         .bind(grant.id.as_str())
         .bind(grant.user_id.as_str())
         .bind(grant.client_id.as_str())
         .bind(grant.resource.as_str())
         .bind(grant.resource.folded())
+        .bind(grant.organization.as_str())
         .bind(json_scope(&grant.oidc))
-        .bind(json_scope(&grant.permissions))
+        .bind(json_allowance(&grant.allowance))
         .bind(grant.method.as_str())
         .bind(grant.auth_time.seconds())
         .bind(grant.created_at.seconds())
         .bind(grant.expires_at.seconds())
+        .bind(revoked_until.map(Timestamp::seconds))
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -27,7 +27,7 @@ macro_rules! grants_where {
             $narrowest,
             " and ($2 is null or grants.id < $2) and ($3 is null or grants.user_id = $3)
             and ($4 is null or grants.client_id = $4) and ($5 is null or grants.resource_row = $5)
-            and ($6 is null or users.organization = $6) and ($7 is null or grants.method = $7)
+            and ($6 is null or grants.organization = $6) and ($7 is null or grants.method = $7)
             and ($8 is null or case when grants.ended_at is not null then 'ended'
                 when grants.expires_at <= $9 then 'expired' when grants.last_used_at is null then 'pending'
                 else 'active' end = $8)

@@ -7,7 +7,7 @@
 //! Rules that make it safe: single use is decided by the `where` of the write, never by a read before it. A verb that spends
 //! or gives on a grant first updates the grant's row where it is not ended: on `PostgreSQL` that takes the row's lock, so
 //! whoever ends the grant comes wholly before or wholly after; on `SQLite` there is one writer anyway. Locks are taken in
-//! the order grants, codes, refresh tokens; heads; users, clients, resources; where two transactions still meet head-on, `PostgreSQL` rolls one back and
+//! the order grants, codes, refresh tokens; heads; users, clients, resources, organizations, nodes, rules; where two transactions still meet head-on, `PostgreSQL` rolls one back and
 //! [`retry`] runs it again.
 
 mod admin_keys;
@@ -16,9 +16,11 @@ mod backups;
 mod clients;
 mod codes;
 mod ends;
+mod entitlements;
 mod feed;
 mod grants;
 mod lists;
+mod organizations;
 mod pages;
 mod refresh_tokens;
 mod resources;

@@ -61,13 +61,14 @@ impl Database {
         // As with clients: its tokens from before must not come back with it.
         let revoked_until = ends::revoked_until(Claim::Aud, resource.uri.folded(), &mut tx).await?;
         let sql = "insert into resources
-            (folded, uri, name, mode, model, client_id, secret_hash, created_at, disabled_at, revoked_until)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (folded) do nothing";
+            (folded, uri, name, mode, access, model, client_id, secret_hash, created_at, disabled_at, revoked_until)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (folded) do nothing";
         let inserted = sqlx::query(sql)
             .bind(resource.uri.folded())
             .bind(resource.uri.as_str())
             .bind(resource.name.as_str())
             .bind(resource.mode.as_str())
+            .bind(resource.access.as_str())
             .bind(model)
             .bind(resource.client_id.as_str())
             .bind(resource.secret.to_text())
@@ -90,6 +91,10 @@ impl Database {
         let mut tx = self.begin().await?;
         let ended = ends::sweep(sweep, &mut tx).await?;
         sqlx::query("update grants set resource_row = null where resource_row = $1 and ended_at is not null")
+            .bind(uri.folded())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("delete from entitlements where resource = $1")
             .bind(uri.folded())
             .execute(&mut *tx)
             .await?;

@@ -103,6 +103,11 @@ async fn bar(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<()> 
             "update resources set disabled_at = $1 where disabled_at is null and folded = $2",
         ),
         (
+            verdict.disabled_rules(),
+            "update entitlements set disabled_at = $1 where disabled_at is null",
+            "update entitlements set disabled_at = $1 where disabled_at is null and id = $2",
+        ),
+        (
             verdict.revoked_admin_keys(),
             "update admin_keys set revoked_at = $1 where revoked_at is null",
             "update admin_keys set revoked_at = $1 where revoked_at is null and id = $2",
@@ -125,7 +130,16 @@ async fn bar(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<()> 
         let unlink = "update grants set client_row = null where client_row = $1";
         remove(unlink, "delete from clients where id = $1", id, tx).await?;
     }
+    for id in verdict.removed_rules() {
+        sqlx::query("delete from entitlements where id = $1").bind(id).execute(&mut **tx).await?;
+    }
+    for folded in verdict.listed_resources() {
+        let sql = "update resources set access = 'listed' where folded = $1";
+        sqlx::query(sql).bind(folded).execute(&mut **tx).await?;
+    }
     for folded in verdict.removed_resources() {
+        let unlink = "delete from entitlements where resource = $1";
+        sqlx::query(unlink).bind(folded).execute(&mut **tx).await?;
         let unlink = "update grants set resource_row = null where resource_row = $1";
         remove(unlink, "delete from resources where folded = $1", folded, tx).await?;
     }

@@ -2,6 +2,7 @@
 //! makes no sense is named by its place.
 
 use doorward_shared::{
+    allowance::Allowance,
     client_id::ClientId,
     client_metadata::About,
     jose::Algorithm,
@@ -25,8 +26,9 @@ use crate::{
         email::Email,
         grant::{EndReason, Ended, Grant, Method, Use},
         ids::{EventId, GrantId, OrganizationId, UserId},
+        organization::Place,
         refresh::RefreshToken,
-        resource::{PermissionMode, Resource},
+        resource::{Access, PermissionMode, Resource},
         session::{Session, SignInMethod},
         signing_key::{State, StoredSigningKey},
         user::{PasswordHash, User},
@@ -60,7 +62,8 @@ macro_rules! client_columns {
         r#"clients.id as "clients.id", clients.name as "clients.name", clients.origin as "clients.origin",
         clients.redirect_uris as "clients.redirect_uris", clients.grant_types as "clients.grant_types",
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
-        clients.ceiling as "clients.ceiling", clients.created_at as "clients.created_at",
+        clients.ceiling as "clients.ceiling", clients.ceiling_places as "clients.ceiling_places",
+        clients.created_at as "clients.created_at",
         clients.disabled_at as "clients.disabled_at", clients.revoked_until as "clients.revoked_until",
         clients.about as "clients.about""#
     };
@@ -69,6 +72,7 @@ macro_rules! client_columns {
 macro_rules! resource_columns {
     () => {
         r#"resources.uri as "resources.uri", resources.name as "resources.name", resources.mode as "resources.mode",
+        resources.access as "resources.access",
         resources.model as "resources.model", resources.client_id as "resources.client_id",
         resources.secret_hash as "resources.secret_hash", resources.created_at as "resources.created_at",
         resources.disabled_at as "resources.disabled_at", resources.revoked_until as "resources.revoked_until""#
@@ -78,7 +82,8 @@ macro_rules! resource_columns {
 macro_rules! grant_columns {
     () => {
         r#"grants.id as "grants.id", grants.user_id as "grants.user_id", grants.client_id as "grants.client_id",
-        grants.resource as "grants.resource", grants.oidc as "grants.oidc", grants.permissions as "grants.permissions",
+        grants.resource as "grants.resource", grants.organization as "grants.organization",
+        grants.oidc as "grants.oidc", grants.allowance as "grants.allowance",
         grants.auth_time as "grants.auth_time", grants.created_at as "grants.created_at",
         grants.expires_at as "grants.expires_at", grants.method as "grants.method",
         grants.last_used_at as "grants.last_used_at", grants.last_used_address as "grants.last_used_address",
@@ -180,6 +185,7 @@ pub(super) fn client(row: &Row) -> Result<Client> {
             }
         },
         ceiling: cell(row, "clients.ceiling")?,
+        ceiling_places: list(row, "clients.ceiling_places", Place::parse)?,
         created_at: time(row, "clients.created_at")?,
         disabled_at: maybe_time(row, "clients.disabled_at")?,
         revoked_until: maybe_time(row, "clients.revoked_until")?,
@@ -207,6 +213,7 @@ pub(super) fn resource(row: &Row) -> Result<Resource> {
         uri: read(row, "resources.uri", |text| ResourceUri::parse(text).ok())?,
         name: cell(row, "resources.name")?,
         mode: read(row, "resources.mode", PermissionMode::parse)?,
+        access: read(row, "resources.access", Access::parse)?,
         model: read(row, "resources.model", |text| serde_json::from_str(text).ok())?,
         client_id: read(row, "resources.client_id", |text| ClientId::parse(text).ok())?,
         secret: read(row, "resources.secret_hash", SecretHash::from_text)?,
@@ -223,7 +230,8 @@ pub(super) fn grant(row: &Row) -> Result<Grant> {
         client_id: read(row, "grants.client_id", |text| ClientId::parse(text).ok())?,
         resource: read(row, "grants.resource", |text| ResourceUri::parse(text).ok())?,
         oidc: scope(row, "grants.oidc")?,
-        permissions: scope(row, "grants.permissions")?,
+        organization: read(row, "grants.organization", OrganizationId::parse)?,
+        allowance: read(row, "grants.allowance", |text| serde_json::from_str(text).ok())?,
         auth_time: time(row, "grants.auth_time")?,
         created_at: time(row, "grants.created_at")?,
         expires_at: time(row, "grants.expires_at")?,
@@ -332,6 +340,12 @@ pub(super) fn json_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
 pub(super) fn json_about(about: &About) -> String {
     // Texts always serialise.
     serde_json::to_string(about).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// The form in which an allowance is stored: the same one for all that allow the same.
+pub(super) fn json_allowance(allowance: &Allowance) -> String {
+    // Texts always serialise; what could not would allow nothing.
+    serde_json::to_string(allowance).unwrap_or_else(|_| r#"{"everywhere":""}"#.to_owned())
 }
 
 /// The form in which a scope is stored.

@@ -117,6 +117,12 @@ fn rest(name: &str) -> String {
         values ('k1{name}', 1, 'ES256', 'retired', '{{}}', null, 1800000000, 1800000000),
         ('k2{name}', 2, 'ES256', 'active', '{{}}', 'sealed', 1800000000, 1800000001),
         ('k3{name}', 3, 'ES256', 'next', '{{}}', 'sealed', 1800000000, null);
+        insert into organizations (id, name, created_at)
+        values ('org_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'Acme \u{1F98A}', 1800000000);
+        insert into nodes (organization, path, title, created_at)
+        values ('org_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'alpha', 'Alpha', 1800000000);
+        insert into entitlements (id, holder, group_name, tier, organization, node, created_at)
+        values ('ent_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'group', 'staff', 'read', 'org_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'alpha', 1800000000);
         insert into facts (name, value) values ('data_key', 'sealed');
         insert into audit_checkpoints (sequence, hash, at, signed) values (1, 'h', 1800000000, 'jws');
         insert into audit_events (id, at, actor_kind, action, detail)

@@ -185,12 +185,15 @@ async fn a_row_that_does_not_fit_changes_nothing(backend: &Backend) {
     source.drop().await;
 }
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 18] = [
     "users",
     "setup_links",
     "sessions",
     "clients",
     "resources",
+    "organizations",
+    "nodes",
+    "entitlements",
     "grants",
     "authorization_codes",
     "refresh_tokens",

@@ -3,7 +3,13 @@
 
 mod resource;
 
-use doorward_shared::{redirect_uri::RedirectUri, scope::ScopeToken, time::Timestamp};
+use doorward_shared::{
+    allowance::Allowance,
+    node::NodePath,
+    redirect_uri::RedirectUri,
+    scope::{Scope, ScopeToken},
+    time::Timestamp,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -66,6 +72,9 @@ pub struct Client {
     pub grant_types: Vec<String>,
     /// The highest tier it can be given.
     pub ceiling: Option<String>,
+    /// The data it can be given anything for: `own`, or the identifier of an organization, each with or without a colon and
+    /// the path of a node. Without any there is no bound.
+    pub ceiling_nodes: Vec<String>,
     /// Whether it is disabled.
     pub disabled: bool,
     /// When it was registered.
@@ -83,6 +92,7 @@ impl From<&domain::client::Client> for Client {
             redirect_uris: client.redirect_uris.iter().map(RedirectUri::as_str).map(str::to_owned).collect(),
             grant_types: client.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect(),
             ceiling: client.ceiling.clone(),
+            ceiling_nodes: client.ceiling_places.iter().map(ToString::to_string).collect(),
             disabled: client.disabled_at.is_some(),
             created_at: client.created_at,
         }
@@ -128,6 +138,32 @@ pub struct Session {
     pub last_seen_at: Timestamp,
 }
 
+/// What is allowed at one node and below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AllowedAt {
+    /// The path of the node; null for the whole organization.
+    pub node: Option<String>,
+    /// What is allowed there, beyond what is allowed above it.
+    pub permissions: Vec<String>,
+}
+
+impl AllowedAt {
+    /// Everything that is allowed.
+    pub fn all(allowance: &Allowance) -> Vec<Self> {
+        let whole = Some(allowance.held_everywhere()).filter(|atoms| !atoms.is_empty());
+        let whole = whole.map(|atoms| Self { node: None, permissions: words(atoms) });
+        let at = |(node, atoms): (&NodePath, &Scope)| Self {
+            node: Some(node.to_string()),
+            permissions: words(atoms),
+        };
+        whole.into_iter().chain(allowance.nodes().iter().map(at)).collect()
+    }
+}
+
+fn words(scope: &Scope) -> Vec<String> {
+    scope.iter().map(ScopeToken::as_str).map(str::to_owned).collect()
+}
+
 /// A grant: who allowed what to whom, for which resource server, until when.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Grant {
@@ -137,14 +173,16 @@ pub struct Grant {
     pub user_id: String,
     /// Their e-mail address.
     pub email: String,
-    /// Their organization.
+    /// For whose data: the organization.
     pub organization: String,
     /// To whom.
     pub client_id: String,
     /// For which resource server.
     pub resource: String,
-    /// Which of its permissions.
+    /// Which of its permissions were allowed, somewhere at least.
     pub permissions: Vec<String>,
+    /// Where they were allowed.
+    pub places: Vec<AllowedAt>,
     /// Which scopes of OpenID Connect.
     pub openid: Vec<String>,
     /// How the client came to be allowed: `dcr`, `fixed`, `registered`.
@@ -174,18 +212,16 @@ pub struct Grant {
 impl Grant {
     /// A grant and its person.
     pub fn of(grant: &domain::grant::Grant, user: &domain::user::User, now: Timestamp) -> Self {
-        let words = |scope: &doorward_shared::scope::Scope| {
-            scope.iter().map(ScopeToken::as_str).map(str::to_owned).collect()
-        };
         let last_use = grant.last_use.as_ref();
         Self {
             id: grant.id.to_string(),
             user_id: user.id.to_string(),
             email: user.email.to_string(),
-            organization: user.organization.to_string(),
+            organization: grant.organization.to_string(),
             client_id: grant.client_id.to_string(),
             resource: grant.resource.to_string(),
-            permissions: words(&grant.permissions),
+            permissions: words(&grant.allowance.atoms()),
+            places: AllowedAt::all(&grant.allowance),
             openid: words(&grant.oidc),
             method: grant.method.as_str().to_owned(),
             state: grant.state(now).as_str().to_owned(),
