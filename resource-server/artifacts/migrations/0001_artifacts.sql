@@ -13,13 +13,17 @@ create table usage (
     primary key (organization, month)
 );
 
--- `seq` orders pages: it only grows, so an insert never moves what a reader has already seen.
+-- `seq` orders pages: it only grows, so an insert never moves what a reader has already seen. `folder` is a path in the data
+-- tree of the organization, null for the organization itself. `subject`, `client_id` and `credential` made the row; the
+-- columns that begin with `updated` say who changed it last.
 create table artifacts (
     seq          integer primary key autoincrement,
     artifact_id  text   not null unique,
     organization text   not null,
+    folder       text,
     subject      text   not null,
     client_id    text   not null,
+    credential   text,
     filename     text   not null,
     content_type text   not null,
     size_bytes   bigint not null,
@@ -32,22 +36,26 @@ create table artifacts (
     activated_at bigint,
     expires_at   bigint,
     deleted_at   bigint,
-    released_at  bigint
+    released_at  bigint,
+    updated_at   bigint,
+    updated_by   text,
+    updated_by_client_id  text,
+    updated_by_credential text
 );
-create index artifacts_by_owner on artifacts (organization, subject, seq);
+create index artifacts_by_organization on artifacts (organization, seq);
+create index artifacts_by_folder on artifacts (organization, folder, seq);
 create index artifacts_by_session on artifacts (organization, subject, session_id);
 create index artifacts_by_blob on artifacts (blob_id);
 create index artifacts_to_expire on artifacts (expires_at) where released_at is null and expires_at is not null;
 create index artifacts_to_abandon on artifacts (created_at) where released_at is null and activated_at is null;
 
+-- A session is one person's. When its artifacts were made is asked of the artifacts, as far as the asker may read them.
 create table sessions (
-    seq              integer primary key autoincrement,
-    organization     text   not null,
-    subject          text   not null,
-    session_id       text   not null,
-    created_at       bigint not null,
-    last_artifact_at bigint not null,
-    sealed_at        bigint,
+    seq          integer primary key autoincrement,
+    organization text   not null,
+    subject      text   not null,
+    session_id   text   not null,
+    sealed_at    bigint,
     unique (organization, subject, session_id)
 );
 
@@ -74,13 +82,16 @@ create table links (
 create index links_by_organization on links (organization, kind, expires_at);
 create index links_to_forget on links (expires_at);
 
+-- A key is one person's in one folder (empty for the organization itself), so that a credential for one folder learns nothing
+-- of keys that were used in another.
 create table idempotency_keys (
     organization text   not null,
     subject      text   not null,
+    folder       text   not null,
     key          text   not null,
     fingerprint  text   not null,
     artifact_id  text   not null references artifacts (artifact_id),
     created_at   bigint not null,
-    primary key (organization, subject, key)
+    primary key (organization, subject, folder, key)
 );
 create index idempotency_keys_to_forget on idempotency_keys (created_at);

@@ -26,6 +26,7 @@ use crate::{
     credentials::{self, CredentialsError},
     downloads,
     errors::Refusal,
+    moves,
     serve::{Door, serve},
     store::{OpenError, Store},
     telemetry::{self, Event},
@@ -158,6 +159,7 @@ pub fn routes(context: &Arc<Context>, has_keys: impl Fn() -> bool + Clone + Send
     };
     Router::new()
         .route(context.resource.path(), any(transport::serve).with_state(endpoint))
+        .route(&format!("{}/artifacts/{{artifact_id}}", context.resource.path()), moves::route())
         .route("/uploads/{address}", put(uploads::put))
         .route("/downloads/{address}", get(downloads::download))
         .route("/links/{link}", get(downloads::link))

@@ -9,7 +9,9 @@ use doorward_shared::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{dates, errors::Refusal, plans::Plans, store::Store, store::Usage, uploads::UnderWay};
+use crate::{
+    caller::Caller, dates, errors::Refusal, plans::Plans, store::Store, store::Usage, uploads::UnderWay,
+};
 
 /// Uploads that may be under way at one time. Each holds an open file; one more is told to come again.
 const TRANSFERS: usize = 64;
@@ -63,8 +65,8 @@ impl Context {
         format!("{}{path}", self.resource.origin())
     }
 
-    /// What `organization` has used so far this month.
-    pub async fn usage(&self, organization: &str, now: Timestamp) -> Result<Usage, Refusal> {
-        self.store.usage(organization, &dates::month(now)).await
+    /// What the organization of `caller` has used so far this month, as far as the caller may know.
+    pub async fn usage(&self, caller: &Caller, now: Timestamp) -> Result<Usage, Refusal> {
+        self.store.usage(caller, &dates::month(now)).await
     }
 }

@@ -156,7 +156,7 @@ mod tests {
     use doorward_shared::time::Timestamp;
 
     use super::*;
-    use crate::ids::ArtifactId;
+    use crate::{ids::ArtifactId, store::Writer};
 
     fn named(filename: &str) -> String {
         let artifact = Artifact {
@@ -169,7 +169,9 @@ mod tests {
             session_id: None,
             agent_id: None,
             metadata: BTreeMap::new(),
-            client_id: String::new(),
+            folder: None,
+            created_by: Writer { subject: String::new(), client_id: String::new(), credential: None },
+            updated: None,
             created_at: Timestamp::from_seconds(0),
             activated_at: None,
             expires_at: None,

@@ -24,6 +24,8 @@ pub enum Code {
     TtlExceedsPlanLimit,
     /// There is no such artifact, or it belongs to somebody else: the answer is the same.
     ArtifactNotFound,
+    /// There is no such folder, or it lies outside of what was granted: the answer is the same.
+    FolderNotFound,
     /// There is no such session, or it belongs to somebody else.
     SessionNotFound,
     /// The session takes no further artifacts.
@@ -52,6 +54,7 @@ impl Code {
             Self::QuotaExceeded => "quota_exceeded",
             Self::TtlExceedsPlanLimit => "ttl_exceeds_plan_limit",
             Self::ArtifactNotFound => "artifact_not_found",
+            Self::FolderNotFound => "folder_not_found",
             Self::SessionNotFound => "session_not_found",
             Self::SessionSealed => "session_sealed",
             Self::ArtifactExpired => "artifact_expired",
@@ -70,7 +73,9 @@ impl Code {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::QuotaExceeded => StatusCode::PAYMENT_REQUIRED,
-            Self::ArtifactNotFound | Self::SessionNotFound | Self::UploadNotFound => StatusCode::NOT_FOUND,
+            Self::ArtifactNotFound | Self::FolderNotFound | Self::SessionNotFound | Self::UploadNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::SessionSealed => StatusCode::CONFLICT,
             Self::ArtifactExpired | Self::ArtifactAlreadyDeleted => StatusCode::GONE,
             Self::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -137,6 +142,14 @@ impl Refusal {
         Self::new(
             Code::ArtifactNotFound,
             "No artifact with this id exists here. Ids come from list_artifacts.",
+        )
+    }
+
+    /// No such folder for this caller.
+    pub fn folder_not_found() -> Self {
+        Self::new(
+            Code::FolderNotFound,
+            "No folder of this name is here; whoami tells which folders are open to you.",
         )
     }
 

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`tools`] | the table tool → permission, the gate, the eleven tools |
 //! | [`store`] | rows in SQLite, bytes in files; every verb one transaction |
-//! | [`uploads`], [`downloads`] | the addresses that are opened without MCP |
+//! | [`uploads`], [`downloads`], [`moves`] | the addresses that are opened without MCP |
+//! | [`permissions`] | what can be granted |
 //! | [`mcp`], [`resources`], [`transport`] | MCP over Streamable HTTP |
 //! | [`caller`] | who calls: the one place that reads what the kit has verified |
 //! | [`app`], [`config`], [`telemetry`] | the program |
@@ -20,6 +21,8 @@ pub mod downloads;
 pub mod errors;
 pub mod ids;
 pub mod mcp;
+pub mod moves;
+pub mod permissions;
 pub mod plans;
 pub mod resources;
 pub mod serve;

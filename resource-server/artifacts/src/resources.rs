@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     errors::{Code, Refusal},
     ids::ArtifactId,
+    permissions::READ,
     store::{ArtifactFilter, PageRequest},
     tools,
 };
@@ -29,7 +30,7 @@ pub async fn list(
     caller: &Caller,
     cursor: Option<&str>,
 ) -> Result<ListResourcesResult, Refusal> {
-    if !caller.may(tools::READ) {
+    if !caller.may(READ) {
         return Ok(ListResourcesResult::default());
     }
     let after = cursor.map(tools::open_cursor).transpose()?;
@@ -45,10 +46,8 @@ pub async fn list(
         );
     }
     let page = PageRequest { limit: PAGE, after };
-    let found = context
-        .store
-        .artifacts(&caller.owner(), &ArtifactFilter::default(), &page, context.clock.now())
-        .await?;
+    let found =
+        context.store.artifacts(caller, &ArtifactFilter::default(), &page, context.clock.now()).await?;
     let next = found.items.last().filter(|_| found.more).map(|artifact| tools::cursor(artifact.id.as_str()));
     // A pending artifact has nothing to read yet.
     for artifact in found.items.into_iter().filter(|artifact| artifact.activated_at.is_some()) {
@@ -64,7 +63,7 @@ pub async fn list(
 
 /// Lists the forms of addresses. Without the permission to read there are none.
 pub fn templates(caller: &Caller) -> ListResourceTemplatesResult {
-    if !caller.may(tools::READ) {
+    if !caller.may(READ) {
         return ListResourceTemplatesResult::default();
     }
     ListResourceTemplatesResult::with_all_items(vec![
@@ -83,13 +82,12 @@ pub async fn read(
     uri: &str,
     now: Timestamp,
 ) -> Result<ReadResourceResult, Refusal> {
-    if !caller.may(tools::READ) {
+    if !caller.may(READ) {
         return Err(Refusal::new(
             Code::InsufficientScope,
             format!(
-                "Resources need the permission {}, which was not granted. Permissions are ticked on the consent page at \
-                 sign-in.",
-                tools::READ
+                "Resources need the permission {READ}, which was not granted. Permissions are ticked on the consent page at \
+                 sign-in."
             ),
         ));
     }
@@ -115,7 +113,7 @@ async fn bytes(
     uri: &str,
     now: Timestamp,
 ) -> Result<ResourceContents, Refusal> {
-    let (artifact, blob) = context.store.artifact(&caller.owner(), id).await?.readable(now)?;
+    let (artifact, blob) = context.store.artifact(caller, READ, id).await?.readable(now)?;
     if artifact.size_bytes > INLINE_BYTES {
         return Err(Refusal::new(
             Code::FileTooLarge,

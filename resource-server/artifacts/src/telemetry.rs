@@ -1,5 +1,5 @@
-//! One wide event per request: route, status, duration, tool, subject, client. No path, no query, no header and no body
-//! is ever logged, since all of them can hold a secret.
+//! One wide event per request: route, status, duration, tool, subject, client, name of the key. No path, no query, no header
+//! and no body is ever logged, since all of them can hold a secret; of a tool's arguments only ids and folders are.
 
 use std::{
     io::IsTerminal,
@@ -28,10 +28,12 @@ pub struct Event {
 struct Fields {
     method: Option<String>,
     tool: Option<&'static str>,
+    input: Option<String>,
     subject: Option<String>,
     organization: Option<String>,
     client: Option<String>,
     grant: Option<String>,
+    credential: Option<String>,
     code: Option<&'static str>,
     cause: Option<String>,
 }
@@ -54,6 +56,7 @@ impl Event {
             fields.organization = Some(caller.organization.clone());
             fields.client = Some(caller.client_id.clone());
             fields.grant = Some(caller.grant.clone());
+            fields.credential.clone_from(&caller.credential);
         });
     }
 
@@ -62,9 +65,12 @@ impl Event {
         self.note(|fields| fields.method = Some(method.to_owned()));
     }
 
-    /// Notes which tool is called. Only names of the table are noted, never what a caller made up.
-    pub fn tool(&self, tool: &'static str) {
-        self.note(|fields| fields.tool = Some(tool));
+    /// Notes which tool is called, and what it is asked. Only names of the table are noted, never what a caller made up.
+    pub fn tool(&self, tool: &'static str, input: &str) {
+        self.note(|fields| {
+            fields.tool = Some(tool);
+            fields.input = Some(input.to_owned());
+        });
     }
 
     /// Notes a refusal, with its private cause.
@@ -105,10 +111,12 @@ pub async fn record(State(entropy): State<Arc<dyn Entropy>>, mut request: Reques
                 duration_ms,
                 method = fields.method,
                 tool = fields.tool,
+                input = fields.input,
                 subject = fields.subject,
                 organization = fields.organization,
                 client = fields.client,
                 grant = fields.grant,
+                credential = fields.credential,
                 code = fields.code,
                 cause = fields.cause,
                 "request"

@@ -1,20 +1,24 @@
 //! Artifacts: stored, found, listed, deleted.
 
+use doorward_resource_server::NodePath;
 use doorward_shared::time::Timestamp;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::{
     REPLAY_WINDOW, Store,
     blobs::Received,
+    reach::{find, in_places, places, row, within},
     records::{
-        Artifact, ArtifactFilter, Draft, IdempotencyKey, Owner, Page, PageRequest, artifact,
-        artifact_columns, optional,
+        Artifact, ArtifactFilter, Draft, IdempotencyKey, Page, PageRequest, artifact, artifact_columns,
+        optional,
     },
     sessions, usage,
 };
 use crate::{
+    caller::Caller,
     errors::{Code, Refusal},
     ids::{ArtifactId, BlobId},
+    permissions::{CREATE, DELETE, READ},
     plans::Plan,
 };
 
@@ -43,7 +47,7 @@ impl Store {
     /// Stores `bytes`. With a key, the same call within 24 hours finds the same artifact and changes nothing.
     pub async fn store(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         draft: &Draft,
         bytes: &[u8],
         key: Option<&IdempotencyKey>,
@@ -53,12 +57,12 @@ impl Store {
         // Spares a replay the trip to the disk; the transaction below decides again.
         if let Some(key) = key {
             let mut connection = self.read.acquire().await?;
-            if let Some(artifact) = replay(&mut connection, owner, key, now).await? {
+            if let Some(artifact) = replay(&mut connection, caller, draft, key, now).await? {
                 return Ok(Stored::Replayed(artifact));
             }
         }
         let received = self.blobs.put(bytes).await?;
-        let outcome = self.insert(owner, draft, &received, key, plan, now).await;
+        let outcome = self.insert(caller, draft, &received, key, plan, now).await;
         match &outcome {
             Ok(Stored::Replayed(_)) => self.blobs.remove(&received.id).await,
             // After a fault of the database nobody knows whether the row is there. The file stays; without a row it
@@ -71,7 +75,7 @@ impl Store {
 
     async fn insert(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         draft: &Draft,
         received: &Received,
         key: Option<&IdempotencyKey>,
@@ -80,21 +84,22 @@ impl Store {
     ) -> Result<Stored, Refusal> {
         let mut tx = self.begin().await?;
         if let Some(key) = key
-            && let Some(artifact) = replay(&mut tx, owner, key, now).await?
+            && let Some(artifact) = replay(&mut tx, caller, draft, key, now).await?
         {
             return Ok(Stored::Replayed(artifact));
         }
         let id = &ArtifactId::generate(&*self.entropy);
-        usage::reserve(&mut tx, owner, received.size, plan).await?;
-        insert_row(&mut tx, owner, draft, id, received.size, Some(received), now).await?;
+        usage::reserve(&mut tx, &caller.organization, received.size, plan).await?;
+        insert_row(&mut tx, caller, draft, id, received.size, Some(received), now).await?;
         if let Some(key) = key {
             sqlx::query(
-                "insert into idempotency_keys (organization, subject, key, fingerprint, artifact_id, created_at) \
-                 values ($1, $2, $3, $4, $5, $6) on conflict (organization, subject, key) do update set \
+                "insert into idempotency_keys (organization, subject, folder, key, fingerprint, artifact_id, created_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7) on conflict (organization, subject, folder, key) do update set \
                  fingerprint = excluded.fingerprint, artifact_id = excluded.artifact_id, created_at = excluded.created_at",
             )
-            .bind(&owner.organization)
-            .bind(&owner.subject)
+            .bind(&caller.organization)
+            .bind(&caller.subject)
+            .bind(key_folder(draft))
             .bind(&key.key)
             .bind(&key.fingerprint)
             .bind(id.as_str())
@@ -102,36 +107,44 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        let artifact =
-            find(&mut tx, owner, id).await?.ok_or_else(|| Refusal::fault("the new row is missing"))?;
+        let artifact = row(&mut tx, &caller.organization, id)
+            .await?
+            .ok_or_else(|| Refusal::fault("the new row is missing"))?;
         tx.commit().await?;
         Ok(Stored::New(artifact))
     }
 
-    /// The artifact of this owner, in whatever state it is.
-    pub async fn artifact(&self, owner: &Owner, id: &ArtifactId) -> Result<Artifact, Refusal> {
+    /// The artifact, in whatever state it is, if `permission` is allowed where it lies.
+    pub async fn artifact(
+        &self,
+        caller: &Caller,
+        permission: &str,
+        id: &ArtifactId,
+    ) -> Result<Artifact, Refusal> {
         let mut connection = self.read.acquire().await?;
-        find(&mut connection, owner, id).await?.ok_or_else(Refusal::artifact_not_found)
+        find(&mut connection, caller, permission, id).await
     }
 
-    /// Part of the list of this owner's artifacts that are neither deleted nor expired, newest first.
+    /// Part of the list of the artifacts that the caller may read and that are neither deleted nor expired, newest first.
     pub async fn artifacts(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         filter: &ArtifactFilter,
         page: &PageRequest,
         now: Timestamp,
     ) -> Result<Page<Artifact>, Refusal> {
-        // A cursor names an artifact of this owner, so it tells nobody how many rows others have.
+        let readable = places(caller, READ);
+        // A cursor names an artifact that its reader may read, so it tells nobody what else there is.
         let before: Option<i64> = match &page.after {
             None => None,
             Some(id) => {
-                let seq = sqlx::query(
-                    "select seq from artifacts where organization = $1 and subject = $2 and artifact_id = $3",
-                )
-                .bind(&owner.organization)
-                .bind(&owner.subject)
+                let seq = sqlx::query(concat!(
+                    "select seq from artifacts where organization = $1 and artifact_id = $2 and ",
+                    in_places!("$3"),
+                ))
+                .bind(&caller.organization)
                 .bind(id)
+                .bind(&readable)
                 .fetch_optional(&self.read)
                 .await?;
                 Some(
@@ -144,8 +157,11 @@ impl Store {
         let rows = sqlx::query(concat!(
             "select ",
             artifact_columns!(),
-            " from artifacts where organization = $1 and subject = $2 and ($3 is null or seq < $3) \
-             and deleted_at is null and (expires_at is null or expires_at > $4) \
+            " from artifacts where organization = $1 and ",
+            in_places!("$2"),
+            " and ",
+            in_places!("$13"),
+            " and ($3 is null or seq < $3) and deleted_at is null and (expires_at is null or expires_at > $4) \
              and ($5 is null or session_id = $5) and ($6 is null or agent_id = $6) \
              and ($7 is null or filename = $7) and ($8 is null or content_type = $8) \
              and ($9 is null or created_at > $9) and ($10 is null or created_at < $10) \
@@ -153,8 +169,8 @@ impl Store {
              json_each(artifacts.metadata) as noted where noted.key = wanted.key and noted.value = wanted.value)) \
              order by seq desc limit $12",
         ))
-        .bind(&owner.organization)
-        .bind(&owner.subject)
+        .bind(&caller.organization)
+        .bind(&readable)
         .bind(before)
         .bind(now.seconds())
         .bind(&filter.session_id)
@@ -165,6 +181,7 @@ impl Store {
         .bind(filter.created_before.map(Timestamp::seconds))
         .bind(metadata)
         .bind(i64::from(page.limit) + 1)
+        .bind(filter.folder.as_ref().map(|folder| within([folder])))
         .fetch_all(&self.read)
         .await?;
         let artifacts = rows.iter().map(artifact).collect::<Result<_, _>>()?;
@@ -175,17 +192,18 @@ impl Store {
     /// deleted before.
     pub async fn delete(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         id: &ArtifactId,
         now: Timestamp,
     ) -> Result<(Artifact, bool), Refusal> {
         let mut tx = self.begin().await?;
-        let before = find(&mut tx, owner, id).await?.ok_or_else(Refusal::artifact_not_found)?;
+        let before = find(&mut tx, caller, DELETE, id).await?;
         if before.deleted_at.is_some() {
             return Ok((before, true));
         }
-        let freed = bury(&mut tx, owner, id, now).await?;
-        let after = find(&mut tx, owner, id).await?.ok_or_else(Refusal::artifact_not_found)?;
+        let freed = bury(&mut tx, &caller.organization, id, now).await?;
+        stamp(&mut tx, caller, id, now).await?;
+        let after = find(&mut tx, caller, DELETE, id).await?;
         tx.commit().await?;
         for blob in freed {
             self.blobs.remove(&blob).await;
@@ -203,7 +221,7 @@ fn noted(artifact: &Artifact) -> usize {
 /// Marks an artifact as deleted, gives its bytes back to the plan, and answers the files that nothing names any more.
 pub(super) async fn bury(
     tx: &mut Transaction<'static, Sqlite>,
-    owner: &Owner,
+    organization: &str,
     id: &ArtifactId,
     now: Timestamp,
 ) -> Result<Vec<BlobId>, Refusal> {
@@ -227,7 +245,7 @@ pub(super) async fn bury(
     .fetch_optional(&mut **tx)
     .await?;
     if let Some(row) = released {
-        usage::release(tx, &owner.organization, row.try_get("size_bytes")?).await?;
+        usage::release(tx, organization, row.try_get("size_bytes")?).await?;
     }
     sqlx::query(
         "update artifacts set deleted_at = $1, blob_id = null, metadata = '{}' where artifact_id = $2",
@@ -243,31 +261,10 @@ pub(super) async fn bury(
     Ok(freed)
 }
 
-/// The artifact of this owner.
-pub(super) async fn find(
-    connection: &mut sqlx::SqliteConnection,
-    owner: &Owner,
-    id: &ArtifactId,
-) -> Result<Option<Artifact>, sqlx::Error> {
-    sqlx::query(concat!(
-        "select ",
-        artifact_columns!(),
-        " from artifacts where organization = $1 and subject = $2 and artifact_id = $3",
-    ))
-    .bind(&owner.organization)
-    .bind(&owner.subject)
-    .bind(id.as_str())
-    .fetch_optional(connection)
-    .await?
-    .as_ref()
-    .map(artifact)
-    .transpose()
-}
-
 /// Writes the row of a new artifact; without `received` it is pending.
 pub(super) async fn insert_row(
     tx: &mut Transaction<'static, Sqlite>,
-    owner: &Owner,
+    caller: &Caller,
     draft: &Draft,
     id: &ArtifactId,
     size: i64,
@@ -275,17 +272,19 @@ pub(super) async fn insert_row(
     now: Timestamp,
 ) -> Result<(), Refusal> {
     if let Some(session) = &draft.session_id {
-        sessions::enter(tx, owner, session, now).await?;
+        sessions::enter(tx, &caller.organization, &caller.subject, session).await?;
     }
     sqlx::query(
-        "insert into artifacts (artifact_id, organization, subject, client_id, filename, content_type, size_bytes, \
-         content_hash, blob_id, session_id, agent_id, metadata, created_at, activated_at, expires_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        "insert into artifacts (artifact_id, organization, folder, subject, client_id, credential, filename, \
+         content_type, size_bytes, content_hash, blob_id, session_id, agent_id, metadata, created_at, activated_at, \
+         expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(id.as_str())
-    .bind(&owner.organization)
-    .bind(&owner.subject)
-    .bind(&draft.client_id)
+    .bind(&caller.organization)
+    .bind(draft.folder.as_ref().map(NodePath::as_str))
+    .bind(&caller.subject)
+    .bind(&caller.client_id)
+    .bind(&caller.credential)
     .bind(&draft.filename)
     .bind(&draft.content_type)
     .bind(size)
@@ -302,10 +301,38 @@ pub(super) async fn insert_row(
     Ok(())
 }
 
-/// The artifact that the first call with this key made, if that was within 24 hours.
+/// Notes who changed an artifact.
+pub(super) async fn stamp(
+    tx: &mut Transaction<'static, Sqlite>,
+    caller: &Caller,
+    id: &ArtifactId,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update artifacts set updated_at = $1, updated_by = $2, updated_by_client_id = $3, updated_by_credential = $4 \
+         where artifact_id = $5",
+    )
+    .bind(now.seconds())
+    .bind(&caller.subject)
+    .bind(&caller.client_id)
+    .bind(&caller.credential)
+    .bind(id.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The folder in whose name a key counts.
+fn key_folder(draft: &Draft) -> &str {
+    draft.folder.as_ref().map_or("", NodePath::as_str)
+}
+
+/// The artifact that the first call with this key made, if that was within 24 hours. One that was moved to where the caller
+/// could not have stored it is none of the caller's: the call stores anew.
 async fn replay(
     connection: &mut sqlx::SqliteConnection,
-    owner: &Owner,
+    caller: &Caller,
+    draft: &Draft,
     key: &IdempotencyKey,
     now: Timestamp,
 ) -> Result<Option<Artifact>, Refusal> {
@@ -314,12 +341,15 @@ async fn replay(
         artifact_columns!(),
         " from idempotency_keys join artifacts on artifacts.artifact_id = idempotency_keys.artifact_id \
          where idempotency_keys.organization = $1 and idempotency_keys.subject = $2 and key = $3 \
-         and idempotency_keys.created_at > $4",
+         and idempotency_keys.created_at > $4 and idempotency_keys.folder = $5 and ",
+        in_places!("$6"),
     ))
-    .bind(&owner.organization)
-    .bind(&owner.subject)
+    .bind(&caller.organization)
+    .bind(&caller.subject)
     .bind(&key.key)
     .bind(now.minus(REPLAY_WINDOW).seconds())
+    .bind(key_folder(draft))
+    .bind(places(caller, CREATE))
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };

@@ -6,7 +6,7 @@ use sqlx::Row;
 use super::{
     REPLAY_WINDOW, Store,
     artifacts::bury,
-    records::{Owner, optional, parsed},
+    records::{optional, parsed},
     usage,
 };
 use crate::{
@@ -75,7 +75,7 @@ impl Store {
     async fn give_up_pending(&self, now: Timestamp) -> Result<bool, Refusal> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
-            "select artifact_id, organization, subject from artifacts where activated_at is null \
+            "select artifact_id, organization from artifacts where activated_at is null \
              and released_at is null and created_at <= $1 limit $2",
         )
         .bind(now.minus(PATIENCE).seconds())
@@ -84,10 +84,8 @@ impl Store {
         .await?;
         let mut freed = Vec::new();
         for row in &rows {
-            let owner =
-                Owner { organization: row.try_get("organization")?, subject: row.try_get("subject")? };
             let id = parsed(row, "artifact_id", ArtifactId::parse)?;
-            freed.extend(bury(&mut tx, &owner, &id, now).await?);
+            freed.extend(bury(&mut tx, row.try_get("organization")?, &id, now).await?);
         }
         tx.commit().await?;
         for blob in freed {

@@ -5,12 +5,14 @@ use sqlx::Row;
 
 use super::{
     Store,
-    artifacts::find,
-    records::{Artifact, Owner, artifact, artifact_columns},
+    reach::find,
+    records::{Artifact, artifact, artifact_columns},
 };
 use crate::{
+    caller::Caller,
     errors::{Code, Refusal},
     ids::ArtifactId,
+    permissions::{READ, SHARE},
     plans::Plan,
 };
 
@@ -30,6 +32,14 @@ impl LinkKind {
             Self::Public => "public",
         }
     }
+
+    /// What making one needs.
+    const fn permission(self) -> &'static str {
+        match self {
+            Self::Agent => READ,
+            Self::Public => SHARE,
+        }
+    }
 }
 
 /// A link that is to be made.
@@ -44,18 +54,18 @@ pub struct NewLink {
 }
 
 impl Store {
-    /// Makes a link to an artifact of this owner whose bytes are complete.
+    /// Makes a link to an artifact whose bytes are complete. It ends when the artifact is moved: who moves it decides anew who
+    /// may have it.
     pub async fn link(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         id: &ArtifactId,
         link: &NewLink,
         plan: &Plan,
         now: Timestamp,
     ) -> Result<Artifact, Refusal> {
         let mut tx = self.begin().await?;
-        let found = find(&mut tx, owner, id).await?.ok_or_else(Refusal::artifact_not_found)?;
-        let (artifact, _) = found.readable(now)?;
+        let (artifact, _) = find(&mut tx, caller, link.kind.permission(), id).await?.readable(now)?;
         let made = sqlx::query(
             "insert into links (link_hash, kind, artifact_id, organization, created_at, expires_at) \
              select $1, $2, $3, $4, $5, $6 where $2 <> 'public' or (select count(*) from links join artifacts on \
@@ -66,7 +76,7 @@ impl Store {
         .bind(&link.address_hash)
         .bind(link.kind.as_str())
         .bind(id.as_str())
-        .bind(&owner.organization)
+        .bind(&caller.organization)
         .bind(now.seconds())
         .bind(link.expires_at.seconds())
         .bind(plan.links)

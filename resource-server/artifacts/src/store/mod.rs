@@ -22,6 +22,8 @@ mod artifacts;
 mod blobs;
 mod housekeeping;
 mod links;
+mod moves;
+mod reach;
 mod records;
 mod sessions;
 mod uploads;
@@ -32,7 +34,8 @@ pub use blobs::{Blobs, Incoming, Received};
 pub(crate) use links::unknown_link;
 pub use links::{LinkKind, NewLink};
 pub use records::{
-    Artifact, ArtifactFilter, Draft, IdempotencyKey, Owner, Page, PageRequest, Session, SessionFilter, Status,
+    Artifact, ArtifactFilter, Draft, IdempotencyKey, Page, PageRequest, Session, SessionFilter, Status,
+    Writer,
 };
 pub use sessions::Seal;
 pub use uploads::{Receipt, Reservation, Upload};
@@ -181,10 +184,11 @@ fn keep_private(_: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use doorward_resource_server::Allowance;
     use doorward_shared::secret::SystemEntropy;
 
     use super::*;
-    use crate::{errors::Code, scratch::Scratch};
+    use crate::{caller::Caller, errors::Code, scratch::Scratch};
 
     #[tokio::test]
     async fn who_finds_all_connections_taken_is_soon_told_to_come_again() {
@@ -194,7 +198,16 @@ mod tests {
         for _ in 0..8 {
             taken.push(store.read.acquire().await.unwrap());
         }
-        let asked = tokio::time::timeout(Duration::from_secs(10), store.usage("acme", "2026-11"));
+        let caller = Caller {
+            organization: "acme".to_owned(),
+            subject: "alice".to_owned(),
+            client_id: "client".to_owned(),
+            grant: "grant".to_owned(),
+            allowance: Allowance::default(),
+            credential: None,
+            api_key_last_4: None,
+        };
+        let asked = tokio::time::timeout(Duration::from_secs(10), store.usage(&caller, "2026-11"));
         let refusal = asked.await.expect("an answer comes soon").unwrap_err();
         assert_eq!((refusal.code(), refusal.status().as_u16()), (Code::RateLimited, 503));
         assert!(refusal.cause().is_some(), "the log says why");

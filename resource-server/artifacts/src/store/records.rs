@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use doorward_resource_server::NodePath;
 use doorward_shared::time::{Seconds, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -12,13 +13,15 @@ use crate::{
     ids::{ArtifactId, BlobId, SessionId, hex},
 };
 
-/// Whose data it is. Every question to the store names the owner; nothing is looked up by id alone.
+/// Who wrote something, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// The organization.
-    pub organization: String,
+pub struct Writer {
     /// The user.
     pub subject: String,
+    /// The client whose token it was.
+    pub client_id: String,
+    /// The name of the API key, when it was one.
+    pub credential: Option<String>,
 }
 
 /// An artifact.
@@ -26,6 +29,8 @@ pub struct Owner {
 pub struct Artifact {
     /// Its id.
     pub id: ArtifactId,
+    /// Where it lies in the data tree; `None` for the organization itself.
+    pub folder: Option<NodePath>,
     /// The label that its owner gave it; never a path.
     pub filename: String,
     /// Media type.
@@ -42,8 +47,10 @@ pub struct Artifact {
     pub agent_id: Option<String>,
     /// What the caller noted about it.
     pub metadata: BTreeMap<String, String>,
-    /// The client whose token stored it.
-    pub client_id: String,
+    /// Who stored it.
+    pub created_by: Writer,
+    /// Who changed it last, and when.
+    pub updated: Option<(Timestamp, Writer)>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its bytes were complete.
@@ -133,9 +140,8 @@ pub struct Draft {
     pub metadata: BTreeMap<String, String>,
     /// How long it lives.
     pub ttl: Option<Seconds>,
-    /// Client whose token stores it. No part of what a replay must repeat: a retry may come with a new registration.
-    #[serde(skip)]
-    pub client_id: String,
+    /// Where it goes.
+    pub folder: Option<NodePath>,
 }
 
 /// A key under which the same call may be sent again.
@@ -159,16 +165,16 @@ impl IdempotencyKey {
     }
 }
 
-/// A session: artifacts that belong together.
+/// A session: artifacts that belong together, as far as the caller may read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Its name.
     pub id: SessionId,
     /// Artifacts in it that were not deleted.
     pub artifact_count: i64,
-    /// When its first artifact was made.
-    pub created_at: Timestamp,
-    /// When its latest artifact was made.
+    /// When the first of them was made.
+    pub first_artifact_at: Timestamp,
+    /// When the latest of them was made or completed.
     pub last_artifact_at: Timestamp,
     /// When it was sealed.
     pub sealed_at: Option<Timestamp>,
@@ -179,6 +185,8 @@ pub struct Session {
 pub struct ArtifactFilter {
     /// Of this session.
     pub session_id: Option<String>,
+    /// In this folder or below it.
+    pub folder: Option<NodePath>,
     /// Of this agent.
     pub agent_id: Option<String>,
     /// With exactly this label.
@@ -248,8 +256,10 @@ impl<T> Page<T> {
 /// The columns of [`artifact`], as a literal, so that every statement stays a constant.
 macro_rules! artifact_columns {
     () => {
-        "artifacts.artifact_id, filename, content_type, size_bytes, artifacts.content_hash, artifacts.blob_id, \
-         session_id, agent_id, metadata, client_id, artifacts.created_at, activated_at, artifacts.expires_at, deleted_at"
+        "artifacts.artifact_id, artifacts.folder, filename, content_type, size_bytes, artifacts.content_hash, \
+         artifacts.blob_id, session_id, agent_id, metadata, artifacts.subject, client_id, credential, updated_at, \
+         updated_by, updated_by_client_id, updated_by_credential, artifacts.created_at, activated_at, \
+         artifacts.expires_at, deleted_at"
     };
 }
 pub(super) use artifact_columns;
@@ -259,6 +269,7 @@ pub(super) fn artifact(row: &SqliteRow) -> Result<Artifact, sqlx::Error> {
     let metadata: String = row.try_get("metadata")?;
     Ok(Artifact {
         id: parsed(row, "artifact_id", ArtifactId::parse)?,
+        folder: optional(row, "folder", |text| NodePath::parse(text).ok())?,
         filename: row.try_get("filename")?,
         content_type: row.try_get("content_type")?,
         size_bytes: row.try_get("size_bytes")?,
@@ -267,11 +278,24 @@ pub(super) fn artifact(row: &SqliteRow) -> Result<Artifact, sqlx::Error> {
         session_id: optional(row, "session_id", SessionId::parse)?,
         agent_id: row.try_get("agent_id")?,
         metadata: serde_json::from_str(&metadata).map_err(|error| nonsense("metadata", error))?,
-        client_id: row.try_get("client_id")?,
+        created_by: Writer {
+            subject: row.try_get("subject")?,
+            client_id: row.try_get("client_id")?,
+            credential: row.try_get("credential")?,
+        },
+        updated: time(row, "updated_at")?.map(|at| Ok::<_, sqlx::Error>((at, updater(row)?))).transpose()?,
         created_at: Timestamp::from_seconds(row.try_get("created_at")?),
         activated_at: time(row, "activated_at")?,
         expires_at: time(row, "expires_at")?,
         deleted_at: time(row, "deleted_at")?,
+    })
+}
+
+fn updater(row: &SqliteRow) -> Result<Writer, sqlx::Error> {
+    Ok(Writer {
+        subject: row.try_get("updated_by")?,
+        client_id: row.try_get("updated_by_client_id")?,
+        credential: row.try_get("updated_by_credential")?,
     })
 }
 

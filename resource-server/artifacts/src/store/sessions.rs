@@ -1,15 +1,19 @@
 //! Sessions: entered by artifacts, listed, sealed for good.
 
+use doorward_resource_server::NodePath;
 use doorward_shared::time::Timestamp;
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
 use super::{
     Store,
-    records::{Owner, Page, PageRequest, Session, SessionFilter, parsed, time},
+    reach::{in_places, places},
+    records::{Page, PageRequest, Session, SessionFilter, optional, parsed, time},
 };
 use crate::{
+    caller::Caller,
     errors::{Code, Refusal},
     ids::SessionId,
+    permissions::{DELETE, READ},
 };
 
 /// What became of a seal.
@@ -21,30 +25,53 @@ pub struct Seal {
     pub already: bool,
 }
 
+/// The artifacts of a session that the caller may read; its reach is the parameter 3.
+macro_rules! of_session {
+    () => {
+        concat!(
+            " from artifacts where artifacts.organization = sessions.organization \
+             and artifacts.subject = sessions.subject and artifacts.session_id = sessions.session_id and ",
+            in_places!("$3")
+        )
+    };
+}
+
 macro_rules! session_columns {
     () => {
-        "session_id, created_at, last_artifact_at, sealed_at, (select count(*) from artifacts where \
-         artifacts.organization = sessions.organization and artifacts.subject = sessions.subject \
-         and artifacts.session_id = sessions.session_id and artifacts.deleted_at is null) as artifact_count"
+        concat!(
+            "session_id, sealed_at, (select count(*)",
+            of_session!(),
+            " and artifacts.deleted_at is null) as artifact_count, (select min(created_at)",
+            of_session!(),
+            ") as first_artifact_at, (select max(max(created_at, coalesce(activated_at, 0)))",
+            of_session!(),
+            ") as last_artifact_at"
+        )
     };
 }
 
 impl Store {
-    /// Part of the list of this owner's sessions, newest first.
+    /// Part of the list of the caller's sessions, newest first. A session in which nothing is that the caller may read is not
+    /// there, and of the others it says what the caller may know.
     pub async fn sessions(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         filter: &SessionFilter,
         page: &PageRequest,
     ) -> Result<Page<Session>, Refusal> {
+        let readable = places(caller, READ);
         let before: Option<i64> = match &page.after {
             None => None,
             Some(id) => {
-                let seq = sqlx::query(
-                    "select seq from sessions where organization = $1 and subject = $2 and session_id = $3",
-                )
-                .bind(&owner.organization)
-                .bind(&owner.subject)
+                let seq = sqlx::query(concat!(
+                    "select seq from sessions where organization = $1 and subject = $2 and session_id = $4 \
+                     and exists (select 1",
+                    of_session!(),
+                    ")",
+                ))
+                .bind(&caller.organization)
+                .bind(&caller.subject)
+                .bind(&readable)
                 .bind(id)
                 .fetch_optional(&self.read)
                 .await?;
@@ -57,12 +84,14 @@ impl Store {
         let rows = sqlx::query(concat!(
             "select ",
             session_columns!(),
-            " from sessions where organization = $1 and subject = $2 and ($3 is null or seq < $3) \
-             and ($4 is null or created_at > $4) and ($5 is null or created_at < $5) \
-             and ($6 is null or (sealed_at is not null) = $6) order by seq desc limit $7",
+            " from sessions where organization = $1 and subject = $2 and ($4 is null or seq < $4) \
+             and first_artifact_at is not null and ($5 is null or first_artifact_at > $5) \
+             and ($6 is null or first_artifact_at < $6) and ($7 is null or (sealed_at is not null) = $7) \
+             order by seq desc limit $8",
         ))
-        .bind(&owner.organization)
-        .bind(&owner.subject)
+        .bind(&caller.organization)
+        .bind(&caller.subject)
+        .bind(&readable)
         .bind(before)
         .bind(filter.created_after.map(Timestamp::seconds))
         .bind(filter.created_before.map(Timestamp::seconds))
@@ -74,57 +103,86 @@ impl Store {
         Ok(Page::of(sessions, page.limit))
     }
 
-    /// Seals a session. There is no verb that opens it again.
-    pub async fn seal(&self, owner: &Owner, id: &SessionId, now: Timestamp) -> Result<Seal, Refusal> {
+    /// Seals a session. There is no verb that opens it again, so whoever seals must be allowed to delete wherever something
+    /// of it lies.
+    pub async fn seal(&self, caller: &Caller, id: &SessionId, now: Timestamp) -> Result<Seal, Refusal> {
         let mut tx = self.begin().await?;
+        may_seal(&mut tx, caller, id).await?;
         let sealed = sqlx::query(
             "update sessions set sealed_at = $1 where organization = $2 and subject = $3 and session_id = $4 \
              and sealed_at is null",
         )
         .bind(now.seconds())
-        .bind(&owner.organization)
-        .bind(&owner.subject)
+        .bind(&caller.organization)
+        .bind(&caller.subject)
         .bind(id.as_str())
         .execute(&mut *tx)
         .await?;
         let row = sqlx::query(concat!(
             "select ",
             session_columns!(),
-            " from sessions where organization = $1 and subject = $2 and session_id = $3",
+            " from sessions where organization = $1 and subject = $2 and session_id = $4",
         ))
-        .bind(&owner.organization)
-        .bind(&owner.subject)
+        .bind(&caller.organization)
+        .bind(&caller.subject)
+        .bind(places(caller, DELETE))
         .bind(id.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_one(&mut *tx)
         .await?;
-        let row = row.ok_or_else(|| {
-            Refusal::new(
-                Code::SessionNotFound,
-                "No session with this id exists here. A session begins with the first artifact stored in it.",
-            )
-        })?;
         let session = session(&row)?;
         tx.commit().await?;
         Ok(Seal { session, already: sealed.rows_affected() == 0 })
     }
 }
 
-/// Puts an artifact into a session, which begins with its first one. A sealed session takes none.
+/// Refuses a seal that would bind a folder in which the caller may not delete.
+async fn may_seal(
+    tx: &mut Transaction<'static, Sqlite>,
+    caller: &Caller,
+    id: &SessionId,
+) -> Result<(), Refusal> {
+    let rows = sqlx::query(
+        "select distinct folder from artifacts where organization = $1 and subject = $2 and session_id = $3",
+    )
+    .bind(&caller.organization)
+    .bind(&caller.subject)
+    .bind(id.as_str())
+    .fetch_all(&mut **tx)
+    .await?;
+    let folders: Vec<Option<NodePath>> = rows
+        .iter()
+        .map(|row| optional(row, "folder", |text| NodePath::parse(text).ok()))
+        .collect::<Result<_, _>>()?;
+    let all = |permission| folders.iter().all(|folder| caller.may_in(permission, folder.as_ref()));
+    let some = |permission| folders.iter().any(|folder| caller.may_in(permission, folder.as_ref()));
+    if !folders.is_empty() && all(DELETE) {
+        Ok(())
+    } else if some(READ) {
+        Err(caller.missing(DELETE))
+    } else {
+        Err(Refusal::new(
+            Code::SessionNotFound,
+            "No session with this id exists here. A session begins with the first artifact stored in it.",
+        ))
+    }
+}
+
+/// Puts an artifact into a session of the one who made it, which begins with its first one. A sealed session takes none.
 pub(super) async fn enter(
     tx: &mut Transaction<'static, Sqlite>,
-    owner: &Owner,
+    organization: &str,
+    subject: &str,
     session_id: &str,
-    now: Timestamp,
 ) -> Result<(), Refusal> {
+    // The update changes nothing; it counts the row of an open session and none of a sealed one.
     let entered = sqlx::query(
-        "insert into sessions (organization, subject, session_id, created_at, last_artifact_at) \
-         values ($1, $2, $3, $4, $4) on conflict (organization, subject, session_id) do update set \
-         last_artifact_at = excluded.last_artifact_at where sealed_at is null",
+        "insert into sessions (organization, subject, session_id) values ($1, $2, $3) \
+         on conflict (organization, subject, session_id) do update set session_id = excluded.session_id \
+         where sealed_at is null",
     )
-    .bind(&owner.organization)
-    .bind(&owner.subject)
+    .bind(organization)
+    .bind(subject)
     .bind(session_id)
-    .bind(now.seconds())
     .execute(&mut **tx)
     .await?;
     if entered.rows_affected() == 0 { Err(sealed()) } else { Ok(()) }
@@ -141,7 +199,7 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     Ok(Session {
         id: parsed(row, "session_id", SessionId::parse)?,
         artifact_count: row.try_get("artifact_count")?,
-        created_at: Timestamp::from_seconds(row.try_get("created_at")?),
+        first_artifact_at: Timestamp::from_seconds(row.try_get("first_artifact_at")?),
         last_artifact_at: Timestamp::from_seconds(row.try_get("last_artifact_at")?),
         sealed_at: time(row, "sealed_at")?,
     })

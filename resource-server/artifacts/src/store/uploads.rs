@@ -5,14 +5,17 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{
     Store,
-    artifacts::{find, insert_row},
+    artifacts::{insert_row, stamp},
     blobs::Received,
-    records::{Artifact, Draft, Owner, optional, parsed, time},
+    reach::{find, row},
+    records::{Artifact, Draft, optional, parsed, time},
     sessions, usage,
 };
 use crate::{
+    caller::Caller,
     errors::{Code, Refusal},
     ids::{ArtifactId, BlobId, UploadToken},
+    permissions::CREATE,
     plans::Plan,
 };
 
@@ -57,7 +60,7 @@ impl Store {
     /// Makes a pending artifact and the address to which its bytes may be PUT once.
     pub async fn reserve_upload(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         draft: &Draft,
         reservation: Reservation<'_>,
         plan: &Plan,
@@ -67,16 +70,17 @@ impl Store {
         let id = ArtifactId::generate(&*self.entropy);
         let mut tx = self.begin().await?;
         // Reserved now, so that the bytes cannot be refused for want of space once they have been sent.
-        usage::reserve(&mut tx, owner, size, plan).await?;
-        insert_row(&mut tx, owner, draft, &id, size, None, now).await?;
+        usage::reserve(&mut tx, &caller.organization, size, plan).await?;
+        insert_row(&mut tx, caller, draft, &id, size, None, now).await?;
         sqlx::query("insert into uploads (artifact_id, token_hash, expires_at) values ($1, $2, $3)")
             .bind(id.as_str())
             .bind(address.to_text())
             .bind(expires_at.seconds())
             .execute(&mut *tx)
             .await?;
-        let artifact =
-            find(&mut tx, owner, &id).await?.ok_or_else(|| Refusal::fault("the new row is missing"))?;
+        let artifact = row(&mut tx, &caller.organization, &id)
+            .await?
+            .ok_or_else(|| Refusal::fault("the new row is missing"))?;
         tx.commit().await?;
         Ok(artifact)
     }
@@ -122,7 +126,7 @@ impl Store {
     /// artifact active. Repeating it changes nothing.
     pub async fn complete_upload(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         id: &ArtifactId,
         now: Timestamp,
     ) -> Result<Artifact, Refusal> {
@@ -133,7 +137,7 @@ impl Store {
                  again.",
             )
         };
-        let artifact = self.artifact(owner, id).await?.living(now)?;
+        let artifact = self.artifact(caller, CREATE, id).await?.living(now)?;
         if artifact.activated_at.is_some() {
             return Ok(artifact);
         }
@@ -148,7 +152,7 @@ impl Store {
         let hash: String = row.try_get("content_hash")?;
         match self.blobs.measure(&blob).await {
             Ok((size, found)) if size == artifact.size_bytes && found == hash => {
-                self.activate(owner, id, &blob, &hash, now).await
+                self.activate(caller, id, &blob, &hash, now).await
             }
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             // The disk lost what it had acknowledged. The address opens again, so that the owner can repeat the PUT.
@@ -161,20 +165,21 @@ impl Store {
 
     async fn activate(
         &self,
-        owner: &Owner,
+        caller: &Caller,
         id: &ArtifactId,
         blob: &BlobId,
         hash: &str,
         now: Timestamp,
     ) -> Result<Artifact, Refusal> {
         let mut tx = self.begin().await?;
-        let current = find(&mut tx, owner, id).await?.ok_or_else(Refusal::artifact_not_found)?.living(now)?;
+        let current = find(&mut tx, caller, CREATE, id).await?.living(now)?;
         if current.activated_at.is_some() {
             return Ok(current);
         }
         // A session that was sealed since the reservation stays as it was sealed.
         if let Some(session) = &current.session_id {
-            sessions::enter(&mut tx, owner, session.as_str(), now).await?;
+            let subject = &current.created_by.subject;
+            sessions::enter(&mut tx, &caller.organization, subject, session.as_str()).await?;
         }
         sqlx::query(
             "update artifacts set activated_at = $1, content_hash = $2, blob_id = $3 where artifact_id = $4 \
@@ -186,7 +191,8 @@ impl Store {
         .bind(id.as_str())
         .execute(&mut *tx)
         .await?;
-        let artifact = find(&mut tx, owner, id).await?.ok_or_else(Refusal::artifact_not_found)?;
+        stamp(&mut tx, caller, id, now).await?;
+        let artifact = find(&mut tx, caller, CREATE, id).await?;
         tx.commit().await?;
         Ok(artifact)
     }

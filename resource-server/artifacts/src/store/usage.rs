@@ -2,9 +2,14 @@
 
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::{Store, records::Owner};
+use super::{
+    Store,
+    reach::{in_places, places},
+};
 use crate::{
+    caller::Caller,
     errors::{Code, Refusal},
+    permissions::READ,
     plans::Plan,
 };
 
@@ -37,14 +42,19 @@ impl Store {
         Ok(counted.rows_affected() == 1)
     }
 
-    /// The counters.
-    pub async fn usage(&self, organization: &str, month: &str) -> Result<Usage, Refusal> {
-        let row = sqlx::query(
+    /// The counters. Bytes are those of the folders that the caller may read: who may not read a folder does not learn
+    /// how much is stored there.
+    pub async fn usage(&self, caller: &Caller, month: &str) -> Result<Usage, Refusal> {
+        let row = sqlx::query(concat!(
             "select coalesce((select requests from usage where organization = $1 and month = $2), 0) as requests, \
-             coalesce((select storage_bytes from organizations where organization = $1), 0) as storage_bytes",
-        )
-        .bind(organization)
+             case when $3 is null then coalesce((select storage_bytes from organizations where organization = $1), 0) \
+             else coalesce((select sum(size_bytes) from artifacts where organization = $1 and released_at is null and ",
+            in_places!("$3"),
+            "), 0) end as storage_bytes",
+        ))
+        .bind(&caller.organization)
         .bind(month)
+        .bind(places(caller, READ))
         .fetch_one(&self.read)
         .await?;
         Ok(Usage { requests: row.try_get("requests")?, storage_bytes: row.try_get("storage_bytes")? })
@@ -54,7 +64,7 @@ impl Store {
 /// Takes `bytes` out of the plan's storage.
 pub(super) async fn reserve(
     tx: &mut Transaction<'static, Sqlite>,
-    owner: &Owner,
+    organization: &str,
     bytes: i64,
     plan: &Plan,
 ) -> Result<(), Refusal> {
@@ -74,7 +84,7 @@ pub(super) async fn reserve(
         "insert into organizations (organization, storage_bytes) values ($1, $2) on conflict (organization) do update \
          set storage_bytes = storage_bytes + excluded.storage_bytes where storage_bytes + excluded.storage_bytes <= $3",
     )
-    .bind(&owner.organization)
+    .bind(organization)
     .bind(bytes)
     .bind(plan.storage_bytes)
     .execute(&mut **tx)

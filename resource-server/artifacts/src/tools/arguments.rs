@@ -8,7 +8,9 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::values::{agent, artifact_id, content_type, filename, guess, metadata, session, session_id, ttl};
+use super::values::{
+    agent, artifact_id, content_type, filename, guess, metadata, session, session_id, target, ttl,
+};
 use crate::{
     caller::Caller,
     errors::{Code, Refusal},
@@ -41,6 +43,8 @@ impl ArtifactRef {
 #[serde(deny_unknown_fields)]
 #[schemars(transform = without_null)]
 pub(super) struct ListArtifacts {
+    /// Only artifacts in this folder or below it, for example alpha/site.
+    pub(super) folder: Option<String>,
     /// Only artifacts of this session.
     pub(super) session_id: Option<String>,
     /// Only artifacts of this agent.
@@ -89,6 +93,9 @@ pub(super) struct StoreArtifact {
     filename: String,
     /// The file's bytes in base64, at most 10 MiB of them.
     pub(super) content: String,
+    /// Folder to store it in, for example alpha/site/specs; needed where whoami tells of several that are open to you.
+    #[schemars(length(min = 1, max = 519))]
+    folder: Option<String>,
     /// Media type; guessed from the file name when left out.
     content_type: Option<String>,
     /// Session to store it in; begins with its first artifact.
@@ -114,6 +121,9 @@ pub(super) struct RequestUploadUrl {
     /// The file's name: a label, never a path on the server.
     #[schemars(length(min = 1, max = 255))]
     filename: String,
+    /// Folder to store it in, for example alpha/site/specs; needed where whoami tells of several that are open to you.
+    #[schemars(length(min = 1, max = 519))]
+    folder: Option<String>,
     /// Media type; the PUT must come with the same.
     content_type: String,
     /// Exact length of the file in bytes; the PUT must have the same.
@@ -201,7 +211,7 @@ impl StoreArtifact {
             agent_id: agent(self.agent_id.take())?,
             metadata: metadata(std::mem::take(&mut self.metadata))?,
             ttl: ttl(self.ttl.as_deref(), plan)?,
-            client_id: caller.client_id.clone(),
+            folder: target(self.folder.as_deref(), caller)?,
         })
     }
 }
@@ -215,7 +225,7 @@ impl RequestUploadUrl {
             agent_id: agent(self.agent_id.take())?,
             metadata: metadata(std::mem::take(&mut self.metadata))?,
             ttl: ttl(self.ttl.as_deref(), plan)?,
-            client_id: caller.client_id.clone(),
+            folder: target(self.folder.as_deref(), caller)?,
         })
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn create_download_link(
     let link_id = LinkId::generate(&*context.entropy);
     let expires_at = now.plus(input.life(plan)?);
     let link = NewLink { kind: LinkKind::Public, address_hash: downloads::link_hash(&link_id), expires_at };
-    let artifact = context.store.link(&caller.owner(), &input.id()?, &link, plan, now).await?;
+    let artifact = context.store.link(caller, &input.id()?, &link, plan, now).await?;
     Ok(DownloadLink {
         artifact_id: artifact.id.to_string(),
         url: context.url(&format!("/links/{}", link_id.expose())),
@@ -33,8 +33,7 @@ pub(super) async fn create_download_link(
 }
 
 pub(super) async fn delete_artifact(call: Call<'_>, input: ArtifactRef) -> Result<Deletion, Refusal> {
-    let (artifact, already_deleted) =
-        call.context.store.delete(&call.caller.owner(), &input.id()?, call.now).await?;
+    let (artifact, already_deleted) = call.context.store.delete(call.caller, &input.id()?, call.now).await?;
     Ok(Deletion {
         artifact_id: artifact.id.to_string(),
         deleted: true,
@@ -44,7 +43,7 @@ pub(super) async fn delete_artifact(call: Call<'_>, input: ArtifactRef) -> Resul
 }
 
 pub(super) async fn seal_session(call: Call<'_>, input: SealSession) -> Result<SealedSession, Refusal> {
-    let seal = call.context.store.seal(&call.caller.owner(), &input.id()?, call.now).await?;
+    let seal = call.context.store.seal(call.caller, &input.id()?, call.now).await?;
     Ok(SealedSession {
         session_id: seal.session.id.as_str().to_owned(),
         status: "sealed",

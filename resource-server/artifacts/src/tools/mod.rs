@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use doorward_resource_server::NodePath;
 use doorward_shared::time::Timestamp;
 use futures_util::future::BoxFuture;
 use rmcp::{
@@ -17,6 +18,8 @@ use crate::{
     context::Context,
     dates,
     errors::{Code, Refusal, success_meta},
+    ids::ArtifactId,
+    permissions::{CREATE, DELETE, READ, SHARE},
     telemetry::Event,
 };
 
@@ -28,13 +31,7 @@ mod values;
 mod write;
 
 pub(crate) use read::whoami;
-pub(crate) use records::{cursor, open_cursor};
-
-/// The permission that reading needs, resources included.
-pub const READ: &str = "artifacts:read";
-const CREATE: &str = "artifacts:create";
-const SHARE: &str = "artifacts:share";
-const DELETE: &str = "artifacts:delete";
+pub(crate) use records::{ArtifactRecord, cursor, open_cursor};
 
 /// One row of the table.
 pub struct Row {
@@ -115,14 +112,14 @@ pub static TOOLS: [Row; 11] = [
     row!(
         "list_artifacts", READ, Reads, "List artifacts", arguments::ListArtifacts => records::ArtifactList,
         read::list_artifacts,
-        "Lists your artifacts, newest first, in pages. Deleted and expired ones are left out. Narrow the list by \
-         session_id, agent_id, filename, content_type, metadata or time."
+        "Lists the artifacts that you may read, newest first, in pages. Deleted and expired ones are left out. Narrow the \
+         list by folder, session_id, agent_id, filename, content_type, metadata or time."
     ),
     row!(
-        "get_artifact", READ, Reads, "Show an artifact", arguments::ArtifactRef => records::ArtifactRecord,
+        "get_artifact", READ, Reads, "Show an artifact", arguments::ArtifactRef => ArtifactRecord,
         read::get_artifact,
-        "Shows what is known about one artifact: name, type, size, SHA-256, status, session, metadata. Use \
-         get_artifact_download_url for its bytes."
+        "Shows what is known about one artifact: folder, name, type, size, SHA-256, status, session, metadata, who stored \
+         it. Use get_artifact_download_url for its bytes."
     ),
     row!(
         "get_artifact_download_url", READ, Reads, "Get a download address", arguments::ArtifactRef => records::DownloadUrl,
@@ -137,7 +134,7 @@ pub static TOOLS: [Row; 11] = [
          begins with the first artifact stored in it."
     ),
     row!(
-        "store_artifact", CREATE, AddsOnce, "Store an artifact", arguments::StoreArtifact => records::ArtifactRecord,
+        "store_artifact", CREATE, AddsOnce, "Store an artifact", arguments::StoreArtifact => ArtifactRecord,
         write::store_artifact,
         "Stores a file of up to 10 MiB, sent as base64, in one call. With an idempotency_key the call can be repeated \
          for 24 hours and finds the same artifact. For larger files use request_upload_url."
@@ -149,7 +146,7 @@ pub static TOOLS: [Row; 11] = [
          credentials. The artifact is pending until complete_upload."
     ),
     row!(
-        "complete_upload", CREATE, AddsOnce, "Complete an upload", arguments::ArtifactRef => records::ArtifactRecord,
+        "complete_upload", CREATE, AddsOnce, "Complete an upload", arguments::ArtifactRef => ArtifactRecord,
         write::complete_upload,
         "Verifies the bytes that were PUT to an upload address and makes the artifact active. Repeating it changes \
          nothing. An upload that is not completed within 24 hours is given up."
@@ -169,11 +166,25 @@ pub static TOOLS: [Row; 11] = [
     row!(
         "seal_session", DELETE, DestroysOnce, "Seal a session", arguments::SealSession => records::SealedSession,
         destroy::seal_session,
-        "Seals a session for good: it takes no further artifacts. Cannot be undone. Repeating it changes nothing."
+        "Seals a session for good: it takes no further artifacts. You must be allowed to delete wherever its artifacts are. Cannot be undone. Repeating it changes nothing."
     ),
 ];
 
 impl Row {
+    /// What a call asks for, for the log: which arguments there are, and of those only ids and folders in full. Names that
+    /// the tool does not know are the caller's own words and are left out.
+    fn summary(&self, arguments: &JsonObject) -> String {
+        let input = (self.schemas)().input;
+        let known = input.get("properties").and_then(Value::as_object);
+        let given = arguments.iter().filter(|(name, _)| known.is_some_and(|known| known.contains_key(*name)));
+        let shown = given.map(|(name, value)| match (name.as_str(), value.as_str()) {
+            ("artifact_id", Some(id)) if ArtifactId::parse(id).is_some() => format!("{name}={id}"),
+            ("folder", Some(folder)) if NodePath::parse(folder).is_ok() => format!("{name}={folder}"),
+            _ => name.clone(),
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
     /// The tool as `tools/list` shows it.
     fn tool(&self) -> Tool {
         let schemas = (self.schemas)();
@@ -193,7 +204,7 @@ impl Effect {
     }
 }
 
-/// The tools that `caller` may call, in the order of the table.
+/// The tools that `caller` may call somewhere, in the order of the table.
 pub fn visible(caller: &Caller) -> Vec<Tool> {
     TOOLS.iter().filter(|row| caller.may(row.permission)).map(Row::tool).collect()
 }
@@ -208,7 +219,7 @@ pub async fn call(
 ) -> CallToolResult {
     let answer = match permitted(caller, name) {
         Ok(row) => {
-            event.tool(row.name);
+            event.tool(row.name, &row.summary(&arguments));
             run(context, caller, row, arguments).await
         }
         Err(refusal) => Err(refusal),

@@ -8,8 +8,8 @@ use doorward_shared::{
 use super::{
     Call,
     arguments::{ArtifactRef, ListArtifacts, ListSessions, Nothing},
-    records::{ArtifactList, ArtifactRecord, DownloadUrl, Identity, SessionList},
-    values::{agent, content_type, filename, metadata, moment, page, session},
+    records::{ArtifactList, ArtifactRecord, DownloadUrl, Granted, Identity, SessionList},
+    values::{agent, content_type, filename, folder, metadata, moment, page, session},
 };
 use crate::{
     caller::Caller,
@@ -17,6 +17,7 @@ use crate::{
     dates::rfc3339,
     errors::Refusal,
     ids::DownloadToken,
+    permissions::READ,
     store::{ArtifactFilter, LinkKind, NewLink, SessionFilter},
 };
 
@@ -26,7 +27,7 @@ const DOWNLOAD_LIFE: Seconds = Seconds::hours(1);
 /// Who calls, and what is used of the plan. Also the resource `artifacts://whoami`.
 pub(crate) async fn whoami(context: &Context, caller: &Caller, now: Timestamp) -> Result<Identity, Refusal> {
     let plan = context.plans.of(&caller.organization);
-    let usage = context.usage(&caller.organization, now).await?;
+    let usage = context.usage(caller, now).await?;
     Ok(Identity {
         tenant_name: caller.organization.clone(),
         plan: plan.name.clone(),
@@ -37,7 +38,9 @@ pub(crate) async fn whoami(context: &Context, caller: &Caller, now: Timestamp) -
         plan_storage_limit_bytes: plan.storage_bytes,
         subject: caller.subject.clone(),
         client_id: caller.client_id.clone(),
-        granted: caller.permissions.iter().map(ToString::to_string).collect(),
+        credential_name: caller.credential.clone(),
+        granted: caller.allowance.atoms().iter().map(ToString::to_string).collect(),
+        granted_in: Granted::of(caller),
     })
 }
 
@@ -49,6 +52,7 @@ pub(super) async fn list_artifacts(call: Call<'_>, input: ListArtifacts) -> Resu
     let page = page(input.limit, input.cursor.as_deref())?;
     let filter = ArtifactFilter {
         // What could not be stored cannot be found, and need not be looked for in every row.
+        folder: input.folder.as_deref().map(folder).transpose()?,
         session_id: session(input.session_id)?,
         agent_id: agent(input.agent_id)?,
         filename: input.filename.map(filename).transpose()?,
@@ -57,12 +61,12 @@ pub(super) async fn list_artifacts(call: Call<'_>, input: ListArtifacts) -> Resu
         created_before: moment("created_before", input.created_before.as_deref())?,
         metadata: metadata(input.metadata)?,
     };
-    let found = call.context.store.artifacts(&call.caller.owner(), &filter, &page, call.now).await?;
+    let found = call.context.store.artifacts(call.caller, &filter, &page, call.now).await?;
     Ok(ArtifactList::new(found, call.now))
 }
 
 pub(super) async fn get_artifact(call: Call<'_>, input: ArtifactRef) -> Result<ArtifactRecord, Refusal> {
-    let artifact = call.context.store.artifact(&call.caller.owner(), &input.id()?).await?.living(call.now)?;
+    let artifact = call.context.store.artifact(call.caller, READ, &input.id()?).await?.living(call.now)?;
     Ok(ArtifactRecord::new(artifact, call.now))
 }
 
@@ -75,7 +79,7 @@ pub(super) async fn get_artifact_download_url(
     let expires_at = now.plus(DOWNLOAD_LIFE);
     let link = NewLink { kind: LinkKind::Agent, address_hash: address.hash().to_text(), expires_at };
     let plan = context.plans.of(&caller.organization);
-    let artifact = context.store.link(&caller.owner(), &input.id()?, &link, plan, now).await?;
+    let artifact = context.store.link(caller, &input.id()?, &link, plan, now).await?;
     Ok(DownloadUrl {
         artifact_id: artifact.id.to_string(),
         download_url: context.url(&format!("/downloads/{}", address.expose())),
@@ -95,6 +99,6 @@ pub(super) async fn list_sessions(call: Call<'_>, input: ListSessions) -> Result
         created_before: moment("created_before", input.created_before.as_deref())?,
         sealed: input.sealed,
     };
-    let found = call.context.store.sessions(&call.caller.owner(), &filter, &page).await?;
+    let found = call.context.store.sessions(call.caller, &filter, &page).await?;
     Ok(SessionList::new(&found))
 }

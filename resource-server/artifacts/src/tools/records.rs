@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use doorward_shared::time::Timestamp;
+use doorward_shared::{scope::Scope, time::Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    caller::Caller,
     dates::rfc3339,
     errors::Refusal,
     store::{Artifact, Page, Session},
@@ -27,7 +28,7 @@ pub(crate) struct Identity {
     pub(super) usage_requests_month: i64,
     /// Requests that the plan allows in a month.
     pub(super) plan_requests_limit_month: i64,
-    /// Bytes held.
+    /// Bytes held in the folders that you may read.
     pub(super) usage_storage_bytes: i64,
     /// Bytes that the plan allows.
     pub(super) plan_storage_limit_bytes: i64,
@@ -35,14 +36,28 @@ pub(crate) struct Identity {
     pub(super) subject: String,
     /// The client that acts for the user.
     pub(super) client_id: String,
+    /// The name of the API key; null when the credential is none.
+    pub(super) credential_name: Option<String>,
     /// The permissions that were granted.
     pub(super) granted: Vec<String>,
+    /// Where they were granted, when not in the whole organization.
+    pub(super) granted_in: Vec<Granted>,
+}
+
+/// What was granted in one folder and everything below it.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Granted {
+    /// The folder; null for the whole organization.
+    pub(super) folder: Option<String>,
+    pub(super) permissions: Vec<String>,
 }
 
 /// One artifact.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct ArtifactRecord {
+pub(crate) struct ArtifactRecord {
     pub(super) artifact_id: String,
+    /// Where it lies; null for the organization itself.
+    pub(super) folder: Option<String>,
     pub(super) filename: String,
     pub(super) content_type: String,
     pub(super) size_bytes: i64,
@@ -53,9 +68,21 @@ pub(super) struct ArtifactRecord {
     pub(super) session_id: Option<String>,
     pub(super) agent_id: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
+    /// The user who stored it.
+    pub(super) created_by: String,
     /// The client that stored it.
     pub(super) created_by_client_id: String,
+    /// The name of the API key that stored it; null when it was none.
+    pub(super) created_by_credential_name: Option<String>,
     pub(super) created_at: String,
+    /// When it was last changed: completed or moved; null when it was not.
+    pub(super) updated_at: Option<String>,
+    /// The user who changed it last.
+    pub(super) updated_by: Option<String>,
+    /// The client that changed it last.
+    pub(super) updated_by_client_id: Option<String>,
+    /// The name of the API key that changed it last.
+    pub(super) updated_by_credential_name: Option<String>,
     /// When its life ends; null for no end.
     pub(super) expires_at: Option<String>,
 }
@@ -71,7 +98,7 @@ pub(super) struct ArtifactList {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct SessionRecord {
     pub(super) session_id: String,
-    /// Artifacts in it that were not deleted.
+    /// Artifacts in it that you may read and that were not deleted.
     pub(super) artifact_count: i64,
     pub(super) is_sealed: bool,
     pub(super) sealed_at: Option<String>,
@@ -148,10 +175,12 @@ pub(super) struct SealedSession {
 }
 
 impl ArtifactRecord {
-    pub(super) fn new(artifact: Artifact, now: Timestamp) -> Self {
+    pub(crate) fn new(artifact: Artifact, now: Timestamp) -> Self {
+        let (updated_at, updated_by) = artifact.updated.clone().unzip();
         Self {
             status: artifact.status(now).as_str(),
             artifact_id: artifact.id.to_string(),
+            folder: artifact.folder.map(|folder| folder.to_string()),
             filename: artifact.filename,
             content_type: artifact.content_type,
             size_bytes: artifact.size_bytes,
@@ -159,7 +188,13 @@ impl ArtifactRecord {
             session_id: artifact.session_id.map(|id| id.as_str().to_owned()),
             agent_id: artifact.agent_id,
             metadata: artifact.metadata,
-            created_by_client_id: artifact.client_id,
+            created_by: artifact.created_by.subject,
+            created_by_client_id: artifact.created_by.client_id,
+            created_by_credential_name: artifact.created_by.credential,
+            updated_at: updated_at.map(rfc3339),
+            updated_by: updated_by.as_ref().map(|writer| writer.subject.clone()),
+            updated_by_client_id: updated_by.as_ref().map(|writer| writer.client_id.clone()),
+            updated_by_credential_name: updated_by.and_then(|writer| writer.credential),
             created_at: rfc3339(artifact.created_at),
             expires_at: artifact.expires_at.map(rfc3339),
         }
@@ -195,9 +230,27 @@ impl SessionRecord {
             artifact_count: session.artifact_count,
             is_sealed: session.sealed_at.is_some(),
             sealed_at: session.sealed_at.map(rfc3339),
-            first_artifact_at: rfc3339(session.created_at),
+            first_artifact_at: rfc3339(session.first_artifact_at),
             last_artifact_at: rfc3339(session.last_artifact_at),
         }
+    }
+}
+
+impl Granted {
+    /// The narrowing of a caller's permissions; empty when there is none.
+    pub(super) fn of(caller: &Caller) -> Vec<Self> {
+        let allowance = &caller.allowance;
+        if allowance.nodes().is_empty() {
+            return Vec::new();
+        }
+        let permissions = |held: &Scope| held.iter().map(ToString::to_string).collect();
+        let whole = Some(allowance.held_everywhere()).filter(|held| !held.is_empty());
+        let whole = whole.map(|held| Self { folder: None, permissions: permissions(held) });
+        let folders = allowance.nodes().keys().map(|folder| Self {
+            folder: Some(folder.to_string()),
+            permissions: permissions(&allowance.held_at(folder)),
+        });
+        whole.into_iter().chain(folders).collect()
     }
 }
 

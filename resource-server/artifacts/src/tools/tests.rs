@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use doorward_resource_server::Allowance;
 use doorward_shared::{permission::PermissionModel, scope::Scope};
 use serde_json::json;
 
@@ -11,7 +12,8 @@ fn caller(scope: &str) -> Caller {
         subject: "alice".to_owned(),
         client_id: "client".to_owned(),
         grant: "grant".to_owned(),
-        permissions: Scope::parse(scope).unwrap(),
+        allowance: Allowance::everywhere(Scope::parse(scope).unwrap()),
+        credential: None,
         api_key_last_4: None,
     }
 }

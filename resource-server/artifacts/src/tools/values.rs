@@ -7,13 +7,16 @@ use base64::{
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use doorward_resource_server::NodePath;
 use doorward_shared::time::{Seconds, Timestamp};
 
 use super::open_cursor;
 use crate::{
+    caller::{Caller, Places, listed},
     dates,
     errors::{Code, Refusal},
     ids::{ArtifactId, SessionId},
+    permissions::CREATE,
     plans::Plan,
     store::PageRequest,
 };
@@ -43,6 +46,33 @@ pub(super) fn moment(name: &'static str, text: Option<&str>) -> Result<Option<Ti
         })
     };
     text.map(read).transpose()
+}
+
+/// Reads the name of a folder.
+pub(super) fn folder(text: &str) -> Result<NodePath, Refusal> {
+    NodePath::parse(text).map_err(|syntax| Refusal::invalid(format!("folder: {syntax}")))
+}
+
+/// The folder in which the caller stores: the one that is named; else the organization itself where that is allowed, else the
+/// only folder that is open.
+pub(super) fn target(text: Option<&str>, caller: &Caller) -> Result<Option<NodePath>, Refusal> {
+    if let Some(text) = text {
+        let named = Some(folder(text)?);
+        if caller.may_in(CREATE, named.as_ref()) {
+            return Ok(named);
+        }
+        return Err(caller.refusal(CREATE, named.as_ref(), Refusal::folder_not_found));
+    }
+    match caller.places(CREATE) {
+        Places::Everywhere => Ok(None),
+        Places::In(folders) => match folders[..] {
+            [only] => Ok(Some(only.clone())),
+            _ => Err(Refusal::invalid(format!(
+                "folder: say where to store; open to you for that are {} and what is below",
+                listed(&folders)
+            ))),
+        },
+    }
 }
 
 /// Reads the bytes of a file.

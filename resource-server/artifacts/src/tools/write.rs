@@ -30,7 +30,7 @@ pub(super) async fn store_artifact(
     let key = idempotency_key(input.idempotency_key.take())?;
     let draft = input.draft(caller, plan)?;
     let key = key.map(|key| IdempotencyKey::new(key, &draft, &bytes)).transpose()?;
-    let stored = context.store.store(&caller.owner(), &draft, &bytes, key.as_ref(), plan, now).await?;
+    let stored = context.store.store(caller, &draft, &bytes, key.as_ref(), plan, now).await?;
     Ok(ArtifactRecord::new(stored.into_artifact(), now))
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn request_upload_url(
     let address = Secret::<UploadToken>::generate(&*context.entropy);
     let expires_at = now.plus(UPLOAD_LIFE);
     let reservation = Reservation { size: input.size_bytes, address: &address.hash(), expires_at };
-    let artifact = context.store.reserve_upload(&caller.owner(), &draft, reservation, plan, now).await?;
+    let artifact = context.store.reserve_upload(caller, &draft, reservation, plan, now).await?;
     Ok(UploadUrl {
         status: artifact.status(now).as_str(),
         artifact_id: artifact.id.to_string(),
@@ -74,6 +74,6 @@ pub(super) async fn request_upload_url(
 }
 
 pub(super) async fn complete_upload(call: Call<'_>, input: ArtifactRef) -> Result<ArtifactRecord, Refusal> {
-    let artifact = call.context.store.complete_upload(&call.caller.owner(), &input.id()?, call.now).await?;
+    let artifact = call.context.store.complete_upload(call.caller, &input.id()?, call.now).await?;
     Ok(ArtifactRecord::new(artifact, call.now))
 }

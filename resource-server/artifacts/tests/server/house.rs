@@ -22,6 +22,7 @@ use doorward_artifacts::{
     store::{OpenError, Store},
     telemetry,
 };
+use doorward_resource_server::{Allowance, NodePath};
 use doorward_shared::{
     resource::ResourceUri,
     scope::Scope,
@@ -143,7 +144,27 @@ impl House {
     }
 
     pub(crate) fn caller<'a>(&'a self, organization: &str, subject: &str, scope: &str) -> User<'a> {
-        User { house: self, identity: format!("{organization}/{subject}/{scope}") }
+        let allowance = Allowance::everywhere(Scope::parse(scope).unwrap());
+        self.holder(organization, subject, &allowance, None)
+    }
+
+    /// A user of the organization `acme` with an API key for these folders, each with its permissions; an empty name is the
+    /// whole organization.
+    pub(crate) fn key<'a>(&'a self, subject: &str, granted: &[(&str, &str)]) -> User<'a> {
+        self.holder("acme", subject, &allowance(granted), Some("Nightly build"))
+    }
+
+    pub(crate) fn holder<'a>(
+        &'a self,
+        organization: &str,
+        subject: &str,
+        allowance: &Allowance,
+        credential: Option<&str>,
+    ) -> User<'a> {
+        let identity = json!({
+            "organization": organization, "subject": subject, "allowance": allowance, "credential": credential,
+        });
+        User { house: self, identity: identity.to_string() }
     }
 
     pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
@@ -171,15 +192,16 @@ async fn opened(directory: &Path, entropy: &Arc<dyn Entropy>) -> Store {
 async fn identify(mut request: Request) -> Request {
     let identity = request.headers().get("x-test-caller").map(|value| value.to_str().unwrap().to_owned());
     if let Some(identity) = identity {
-        let parts: Vec<_> = identity.split('/').collect();
-        let [organization, subject, scope] = parts[..] else { panic!("organization/subject/scope") };
+        let identity: Value = serde_json::from_str(&identity).unwrap();
+        let credential = identity["credential"].as_str().map(str::to_owned);
         request.extensions_mut().insert(Caller {
-            organization: organization.to_owned(),
-            subject: subject.to_owned(),
+            organization: text(&identity, "organization").to_owned(),
+            subject: text(&identity, "subject").to_owned(),
             client_id: "client-1".to_owned(),
             grant: "grant-1".to_owned(),
-            permissions: Scope::parse(scope).unwrap(),
-            api_key_last_4: None,
+            allowance: serde_json::from_value(identity["allowance"].clone()).unwrap(),
+            api_key_last_4: credential.as_ref().map(|_| "last".to_owned()),
+            credential,
         });
     }
     request
@@ -193,12 +215,14 @@ pub(crate) struct User<'a> {
 }
 
 impl User<'_> {
+    /// A request with this user's credential.
+    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.house.request(method, url).header("x-test-caller", &self.identity)
+    }
+
     /// One POST to the MCP endpoint.
     pub(crate) fn post(&self) -> RequestBuilder {
-        self.house
-            .http
-            .post(format!("{}/mcp", self.house.origin))
-            .header("x-test-caller", &self.identity)
+        self.request(Method::POST, &format!("{}/mcp", self.house.origin))
             .header("accept", "application/json, text/event-stream")
     }
 
@@ -243,6 +267,52 @@ impl User<'_> {
         stored["artifact_id"].as_str().unwrap().to_owned()
     }
 
+    /// Stores an artifact in a folder; its id.
+    pub(crate) async fn store_in(&self, folder: &str, more: Value) -> String {
+        let folder = if folder.is_empty() { json!({}) } else { json!({ "folder": folder }) };
+        let stored = self.ok("store_artifact", with(with(content("a.txt", b"x"), folder), more)).await;
+        text(&stored, "artifact_id").to_owned()
+    }
+
+    /// Asks to move an artifact; an empty name is the organization itself. Status and body, without the request id.
+    pub(crate) async fn relocate(&self, artifact_id: &str, folder: &str) -> (u16, Value) {
+        let url = format!("{}/mcp/artifacts/{artifact_id}", self.house.origin);
+        let folder = Some(folder).filter(|folder| !folder.is_empty());
+        let response =
+            self.request(Method::PATCH, &url).json(&json!({ "folder": folder })).send().await.unwrap();
+        let status = response.status().as_u16();
+        let mut body: Value = response.json().await.unwrap();
+        if status != 200 {
+            assert!(text(&body, "request_id").starts_with("req_"));
+            body["request_id"] = Value::Null;
+        }
+        (status, body)
+    }
+
+    /// One tool call; the tool result without the request id, which differs each time.
+    pub(crate) async fn answer(&self, tool: &str, arguments: Value) -> Value {
+        let mut result = self.call(tool, arguments).await;
+        result["_meta"]["request_id"] = Value::Null;
+        result
+    }
+
+    /// Reads an artifact as a resource; the JSON-RPC answer without the request id.
+    pub(crate) async fn read(&self, artifact_id: &str) -> Value {
+        let uri = format!("artifacts://artifact/{artifact_id}");
+        let mut answer = self.rpc("resources/read", json!({ "uri": uri })).await;
+        if !answer["error"].is_null() {
+            answer["error"]["data"]["request_id"] = Value::Null;
+        }
+        answer
+    }
+
+    /// The ids that `list_artifacts` answers, in order.
+    pub(crate) async fn listed(&self, filter: Value) -> Vec<String> {
+        let list = self.ok("list_artifacts", filter).await;
+        let items = list["artifacts"].as_array().unwrap();
+        items.iter().map(|item| text(item, "artifact_id").to_owned()).collect()
+    }
+
     /// Downloads an artifact by a new download address.
     pub(crate) async fn download(&self, artifact_id: &str) -> Vec<u8> {
         let url = self.ok("get_artifact_download_url", json!({ "artifact_id": artifact_id })).await;
@@ -254,6 +324,17 @@ impl User<'_> {
     pub(crate) async fn used_bytes(&self) -> i64 {
         self.ok("whoami", json!({})).await["usage_storage_bytes"].as_i64().unwrap()
     }
+}
+
+/// These permissions in these folders; an empty name is the whole organization.
+pub(crate) fn allowance(granted: &[(&str, &str)]) -> Allowance {
+    granted.iter().fold(Allowance::default(), |all, (folder, scope)| {
+        let atoms = Scope::parse(scope).unwrap();
+        all.union(&match *folder {
+            "" => Allowance::everywhere(atoms),
+            folder => Allowance::at_node(NodePath::parse(folder).unwrap(), atoms),
+        })
+    })
 }
 
 /// All files in a directory and below it.

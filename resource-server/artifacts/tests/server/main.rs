@@ -2,13 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot set up fails the test")]
 
 mod artifacts;
+mod folders;
 mod gate;
 mod house;
 mod isolation;
 mod links;
 mod lists;
+mod moves;
+mod narrowing;
 mod process;
 mod program;
+mod reach;
 mod recovery;
 mod revoked;
 mod transport;

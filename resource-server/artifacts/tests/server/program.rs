@@ -49,7 +49,7 @@ async fn a_token_opens_what_it_grants_and_nothing_else() {
             "{scope}"
         );
     }
-    // Allowed in one folder is not allowed everywhere, and this server has no folders.
+    // A narrowing that is not understood allows nothing.
     let narrow = json!({ "authorization_details": [{ "type": "folder", "locations": ["alpha/specs"] }] });
     let narrow = issuer.token(&program.resource, ALL, &narrow);
     assert_eq!(program.tools(&narrow).await, 0);

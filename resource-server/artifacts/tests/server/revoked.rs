@@ -3,10 +3,10 @@
 use std::{fs, time::Duration};
 
 use doorward_shared::secret::{ScopedKey, Secret, SystemEntropy};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    house::{ALL, Scratch},
+    house::{ALL, Scratch, content, text, with},
     process::{Issuer, Program, free_port},
 };
 
@@ -64,6 +64,63 @@ async fn an_api_key_opens_what_the_issuer_says() {
     }
     let log = program.stop();
     assert!(!log.contains(&key) && !log.contains("secret-1"), "no secret is in the log");
+}
+
+#[tokio::test]
+async fn a_narrowed_key_works_in_its_folder_and_the_log_says_what_it_did() {
+    let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    let narrow = json!({
+        "scope": "artifacts:read artifacts:create artifacts:update", "credential": "Nightly build",
+        "authorization_details": [
+            {"type": "node", "identifier": "alpha", "actions": ["artifacts:read"]},
+            {"type": "node", "identifier": "alpha/specs", "actions": ["artifacts:read", "artifacts:create", "artifacts:update"]},
+        ],
+    });
+    let key = issuer.api_key(&program.resource, &narrow);
+    assert_eq!(program.tools(&key).await, 8);
+    let stored = program.call(&key, "store_artifact", content("a.txt", b"hush-1")).await;
+    let record = &stored["structuredContent"];
+    assert_eq!(record["folder"], json!("alpha/specs"));
+    assert_eq!(
+        (&record["created_by"], &record["created_by_credential_name"]),
+        (&json!("alice"), &json!("Nightly build"))
+    );
+    let me = program.call(&key, "whoami", json!({})).await;
+    assert_eq!(me["structuredContent"]["api_key_last_4"], json!(key[key.len() - 4..]));
+    let elsewhere = with(content("b.txt", b"x"), json!({ "folder": "beta" }));
+    assert_eq!(
+        program.call(&key, "store_artifact", elsewhere).await["_meta"]["code"],
+        json!("folder_not_found")
+    );
+    // The other door: without MCP, with the key in its own header.
+    let url = format!("{}/artifacts/{}", program.resource, text(record, "artifact_id"));
+    let moved = |folder: &str| program.http.patch(&url).json(&json!({ "folder": folder }));
+    assert_eq!(moved("alpha/specs/old").send().await.unwrap().status(), 401);
+    for (folder, status) in [("alpha", 403), ("beta", 404), ("alpha/specs/old", 200)] {
+        let response = moved(folder).header("x-api-key", &key).send().await.unwrap();
+        assert_eq!(response.status(), status, "{folder}");
+    }
+    // Somebody with the same permissions and no narrowing.
+    let token = issuer.token(&program.resource, ALL, &json!({}));
+    let seen = program.call(&token, "get_artifact", json!({ "artifact_id": record["artifact_id"] })).await;
+    assert_eq!(seen["structuredContent"]["folder"], json!("alpha/specs/old"));
+    let nobody = issuer.token(&program.resource, "openid", &json!({ "entitled": false }));
+    let refused = program.post(&nobody, "tools/list", json!({})).await;
+    assert_eq!(refused.status(), 403);
+    assert!(refused.text().await.unwrap().contains("entitled to nothing at Doorward Artifacts"));
+
+    let log = program.stop();
+    assert!(!log.contains(&key) && !log.contains("hush"), "no secret and no content is in the log");
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |tool: &str| events.iter().find(|event| event["tool"] == json!(tool)).unwrap();
+    assert_eq!(of("store_artifact")["credential"], json!("Nightly build"));
+    assert_eq!(of("store_artifact")["input"], json!("content filename"));
+    let get = of("get_artifact");
+    assert_eq!(get["input"], json!(format!("artifact_id={}", text(record, "artifact_id"))));
+    assert_eq!(get["credential"], Value::Null);
+    assert!(events.iter().any(|event| event["route"] == json!("/mcp/artifacts/{artifact_id}")));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::house::{ALL, House};
+use crate::house::House;
 use doorward_artifacts::context::MESSAGE_BYTES;
 
 fn list() -> Value {
@@ -38,8 +38,8 @@ async fn a_plain_http_tool_needs_no_special_accept_header() {
 async fn only_post_is_served() {
     let house = House::start().await;
     for method in [Method::GET, Method::DELETE, Method::PUT, Method::PATCH] {
-        let request = house.request(method.clone(), &format!("{}/mcp", house.origin));
-        let response = request.header("x-test-caller", format!("acme/alice/{ALL}")).send().await.unwrap();
+        let request = house.user("alice").request(method.clone(), &format!("{}/mcp", house.origin));
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 405, "{method}");
         assert_eq!(response.headers()["allow"], "POST");
         assert_eq!(response.headers()["cache-control"], "no-store");
