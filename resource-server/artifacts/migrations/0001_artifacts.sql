@@ -27,6 +27,8 @@ create table artifacts (
     filename     text   not null,
     content_type text   not null,
     size_bytes   bigint not null,
+    -- What counts against the plan: the bytes and the notes.
+    charged_bytes bigint not null,
     content_hash text,
     blob_id      text,
     session_id   text,

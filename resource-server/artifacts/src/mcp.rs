@@ -43,7 +43,8 @@ impl ServerHandler for Server {
             )
             .with_instructions(
                 "Stores files for you and your agents. What you can do here is what you ticked on the consent page at \
-                 sign-in; call whoami to see it. Tools that were not granted are not listed.",
+                 sign-in; call whoami to see it. Tools that were not granted are not listed. Files lie in folders such as \
+                 alpha/site; whoami says which are open to you when not all are.",
             )
     }
 

@@ -9,7 +9,7 @@ use doorward_shared::time::Seconds;
 pub struct Plan {
     /// Its name, as `whoami` shows it.
     pub name: String,
-    /// Bytes that may be held at one time.
+    /// Bytes that may be held at one time, those of notes included.
     pub storage_bytes: i64,
     /// Tool calls and resource reads in one calendar month (UTC).
     pub requests_per_month: i64,

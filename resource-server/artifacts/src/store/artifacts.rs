@@ -89,7 +89,7 @@ impl Store {
             return Ok(Stored::Replayed(artifact));
         }
         let id = &ArtifactId::generate(&*self.entropy);
-        usage::reserve(&mut tx, &caller.organization, received.size, plan).await?;
+        usage::reserve(&mut tx, &caller.organization, draft.charge(received.size), plan).await?;
         insert_row(&mut tx, caller, draft, id, received.size, Some(received), now).await?;
         if let Some(key) = key {
             sqlx::query(
@@ -238,14 +238,14 @@ pub(super) async fn bury(
     }
     // `released_at` is set once, so that no byte is given back twice: an expired artifact gave its bytes back already.
     let released = sqlx::query(
-        "update artifacts set released_at = $1 where artifact_id = $2 and released_at is null returning size_bytes",
+        "update artifacts set released_at = $1 where artifact_id = $2 and released_at is null returning charged_bytes",
     )
     .bind(now.seconds())
     .bind(id.as_str())
     .fetch_optional(&mut **tx)
     .await?;
     if let Some(row) = released {
-        usage::release(tx, organization, row.try_get("size_bytes")?).await?;
+        usage::release(tx, organization, row.try_get("charged_bytes")?).await?;
     }
     sqlx::query(
         "update artifacts set deleted_at = $1, blob_id = null, metadata = '{}' where artifact_id = $2",
@@ -277,7 +277,8 @@ pub(super) async fn insert_row(
     sqlx::query(
         "insert into artifacts (artifact_id, organization, folder, subject, client_id, credential, filename, \
          content_type, size_bytes, content_hash, blob_id, session_id, agent_id, metadata, created_at, activated_at, \
-         expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+         expires_at, charged_bytes) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind(id.as_str())
     .bind(&caller.organization)
@@ -296,6 +297,7 @@ pub(super) async fn insert_row(
     .bind(now.seconds())
     .bind(received.map(|_| now.seconds()))
     .bind(draft.ttl.map(|ttl| now.plus(ttl).seconds()))
+    .bind(draft.charge(size))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -43,7 +43,7 @@ impl Store {
     async fn end_expired(&self, now: Timestamp) -> Result<bool, Refusal> {
         let mut tx = self.begin().await?;
         let rows = sqlx::query(
-            "select artifact_id, organization, size_bytes, blob_id from artifacts where expires_at <= $1 \
+            "select artifact_id, organization, charged_bytes, blob_id from artifacts where expires_at <= $1 \
              and expires_at is not null and released_at is null and activated_at is not null limit $2",
         )
         .bind(now.seconds())
@@ -61,7 +61,7 @@ impl Store {
                 .bind(row.try_get::<String, _>("artifact_id")?)
                 .execute(&mut *tx)
                 .await?;
-            usage::release(&mut tx, row.try_get("organization")?, row.try_get("size_bytes")?).await?;
+            usage::release(&mut tx, row.try_get("organization")?, row.try_get("charged_bytes")?).await?;
             freed.extend(optional(row, "blob_id", BlobId::parse)?);
         }
         tx.commit().await?;

@@ -144,6 +144,14 @@ pub struct Draft {
     pub folder: Option<NodePath>,
 }
 
+impl Draft {
+    /// What `size` bytes with these notes count against the plan.
+    pub(super) fn charge(&self, size: i64) -> i64 {
+        let notes = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        size.saturating_add(i64::try_from(notes).unwrap_or(i64::MAX))
+    }
+}
+
 /// A key under which the same call may be sent again.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {

@@ -70,7 +70,7 @@ impl Store {
         let id = ArtifactId::generate(&*self.entropy);
         let mut tx = self.begin().await?;
         // Reserved now, so that the bytes cannot be refused for want of space once they have been sent.
-        usage::reserve(&mut tx, &caller.organization, size, plan).await?;
+        usage::reserve(&mut tx, &caller.organization, draft.charge(size), plan).await?;
         insert_row(&mut tx, caller, draft, &id, size, None, now).await?;
         sqlx::query("insert into uploads (artifact_id, token_hash, expires_at) values ($1, $2, $3)")
             .bind(id.as_str())

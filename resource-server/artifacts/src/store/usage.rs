@@ -48,7 +48,7 @@ impl Store {
         let row = sqlx::query(concat!(
             "select coalesce((select requests from usage where organization = $1 and month = $2), 0) as requests, \
              case when $3 is null then coalesce((select storage_bytes from organizations where organization = $1), 0) \
-             else coalesce((select sum(size_bytes) from artifacts where organization = $1 and released_at is null and ",
+             else coalesce((select sum(charged_bytes) from artifacts where organization = $1 and released_at is null and ",
             in_places!("$3"),
             "), 0) end as storage_bytes",
         ))

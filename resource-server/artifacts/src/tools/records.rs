@@ -28,7 +28,7 @@ pub(crate) struct Identity {
     pub(super) usage_requests_month: i64,
     /// Requests that the plan allows in a month.
     pub(super) plan_requests_limit_month: i64,
-    /// Bytes held in the folders that you may read.
+    /// Bytes held in the folders that you may read, metadata included.
     pub(super) usage_storage_bytes: i64,
     /// Bytes that the plan allows.
     pub(super) plan_storage_limit_bytes: i64,

@@ -228,6 +228,41 @@ async fn when_the_requests_of_the_month_are_used_up_only_whoami_answers() {
 }
 
 #[tokio::test]
+async fn notes_count_against_the_plan_and_are_given_back_with_the_bytes() {
+    let house = House::with_plan(Plan { storage_bytes: 100, ..Plan::pro() }).await;
+    let alice = house.user("alice");
+    let noted = |length: usize| {
+        with(content("a.txt", b"12345"), json!({ "metadata": { "note": "x".repeat(length) } }))
+    };
+    assert_eq!(alice.refused("store_artifact", noted(92)).await, "quota_exceeded");
+    let stored = alice.ok("store_artifact", noted(91)).await;
+    assert_eq!(alice.used_bytes().await, 100);
+    assert_eq!(house.key("alice", &[("", "artifacts:read")]).used_bytes().await, 100);
+    let empty = with(content("e", b""), json!({ "metadata": { "n": "" } }));
+    assert_eq!(
+        alice.refused("store_artifact", empty.clone()).await,
+        "quota_exceeded",
+        "an empty file with a note is not free"
+    );
+    let upload = json!({ "filename": "u", "content_type": "text/plain", "size_bytes": 1 });
+    assert_eq!(alice.refused("request_upload_url", upload.clone()).await, "quota_exceeded");
+    alice.ok("delete_artifact", json!({ "artifact_id": stored["artifact_id"] })).await;
+    assert_eq!(alice.used_bytes().await, 0);
+    let upload = with(upload, json!({ "metadata": { "note": "x".repeat(95) } }));
+    alice.ok("request_upload_url", upload.clone()).await;
+    assert_eq!(alice.used_bytes().await, 100);
+    house.advance(Seconds::days(2));
+    while house.context.store.sweep(house.context.clock.now()).await.unwrap() {}
+    assert_eq!(alice.used_bytes().await, 0, "given up, and given back");
+    let short = with(noted(10), json!({ "ttl": "1h" }));
+    alice.ok("store_artifact", short).await;
+    house.advance(Seconds::hours(2));
+    while house.context.store.sweep(house.context.clock.now()).await.unwrap() {}
+    assert_eq!(alice.used_bytes().await, 0);
+    alice.ok("store_artifact", empty).await;
+}
+
+#[tokio::test]
 async fn an_artifact_ends_with_its_life_and_gives_its_bytes_back_once() {
     let house = House::start().await;
     let alice = house.user("alice");
