@@ -45,7 +45,14 @@ create table artifacts (
     updated_by_credential text
 );
 create index artifacts_by_organization on artifacts (organization, seq);
-create index artifacts_by_folder on artifacts (organization, folder, seq);
+
+-- Every folder that was ever used, so that the folders which a credential reaches are found without reading every artifact.
+create table folders (
+    organization text not null,
+    folder       text not null,
+    primary key (organization, folder)
+);
+
 create index artifacts_by_session on artifacts (organization, subject, session_id);
 create index artifacts_by_blob on artifacts (blob_id);
 create index artifacts_to_expire on artifacts (expires_at) where released_at is null and expires_at is not null;

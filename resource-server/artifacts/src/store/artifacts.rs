@@ -7,7 +7,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::{
     REPLAY_WINDOW, Store,
     blobs::Received,
-    reach::{find, in_places, places, row, within},
+    reach::{enter, find, in_places, places, row, within},
     records::{
         Artifact, ArtifactFilter, Draft, IdempotencyKey, Page, PageRequest, artifact, artifact_columns,
         optional,
@@ -271,6 +271,7 @@ pub(super) async fn insert_row(
     received: Option<&Received>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
+    enter(tx, &caller.organization, draft.folder.as_ref()).await?;
     if let Some(session) = &draft.session_id {
         sessions::enter(tx, &caller.organization, &caller.subject, session).await?;
     }

@@ -3,7 +3,12 @@
 use doorward_resource_server::NodePath;
 use doorward_shared::time::Timestamp;
 
-use super::{Store, artifacts::stamp, reach::find, records::Artifact};
+use super::{
+    Store,
+    artifacts::stamp,
+    reach::{enter, find},
+    records::Artifact,
+};
 use crate::{caller::Caller, errors::Refusal, ids::ArtifactId, permissions::UPDATE};
 
 impl Store {
@@ -25,6 +30,7 @@ impl Store {
         if artifact.folder.as_ref() == folder {
             return Ok(artifact);
         }
+        enter(&mut tx, &caller.organization, folder).await?;
         sqlx::query("update artifacts set folder = $1 where artifact_id = $2")
             .bind(folder.map(NodePath::as_str))
             .bind(id.as_str())

@@ -10,16 +10,18 @@ use crate::{
     ids::ArtifactId,
 };
 
-/// The condition that `artifacts.folder` is in the places that a parameter names, as [`places`] writes them.
+/// The condition that `artifacts.folder` is in the places that a parameter names, as [`places`] writes them. Parameter 1 is the
+/// organization. The folders are found once, not for every artifact.
 macro_rules! in_places {
     ($parameter:literal) => {
         concat!(
             "(",
             $parameter,
-            " is null or exists (select 1 from json_each(",
+            " is null or artifacts.folder in (select folders.folder from folders where folders.organization = $1 \
+             and exists (select 1 from json_each(",
             $parameter,
-            ") as place where artifacts.folder = place.value \
-             or substr(artifacts.folder, 1, length(place.value) + 1) = place.value || '/'))"
+            ") as place where folders.folder = place.value \
+             or substr(folders.folder, 1, length(place.value) + 1) = place.value || '/')))"
         )
     };
 }
@@ -40,6 +42,22 @@ pub(super) fn within<'a>(folders: impl IntoIterator<Item = &'a NodePath>) -> Str
         .map(|folder| serde_json::json!(folder.as_str()))
         .collect::<serde_json::Value>()
         .to_string()
+}
+
+/// Notes that a folder is in use.
+pub(super) async fn enter(
+    connection: &mut SqliteConnection,
+    organization: &str,
+    folder: Option<&NodePath>,
+) -> Result<(), sqlx::Error> {
+    if let Some(folder) = folder {
+        sqlx::query("insert into folders (organization, folder) values ($1, $2) on conflict do nothing")
+            .bind(organization)
+            .bind(folder.as_str())
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The artifact, if `permission` is allowed where it lies. What cannot be seen is answered as what does not exist.

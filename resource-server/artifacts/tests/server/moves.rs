@@ -112,6 +112,9 @@ async fn what_cannot_be_moved_says_why() {
         assert_eq!(response.status(), 400, "{bad}");
         assert_eq!(response.json::<Value>().await.unwrap()["code"], json!("invalid_request"));
     }
+    let long = format!("{{\"folder\":\"{}\"}}", "a".repeat(4096));
+    let request = alice.request(Method::PATCH, &url).header("content-type", "application/json");
+    assert_eq!(request.body(long).send().await.unwrap().status(), 413);
     let plain = alice.request(Method::PATCH, &url).header("content-type", "text/plain");
     assert_eq!(plain.body("{\"folder\":\"beta\"}").send().await.unwrap().status(), 400);
     let nobody = house.request(Method::PATCH, &url).json(&json!({ "folder": "beta" })).send().await.unwrap();

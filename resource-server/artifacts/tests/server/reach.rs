@@ -284,7 +284,7 @@ async fn live(deeds: Vec<(Allowance, Deed)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn no_call_reaches_beyond_what_was_granted(deeds in deeds()) {
