@@ -46,6 +46,7 @@ create table clients (
     name text,
     origin text not null,
     redirect_uris text not null,
+    post_logout_redirect_uris text not null,
     grant_types text not null,
     auth_method text not null,
     secret_hash text,

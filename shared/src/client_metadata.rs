@@ -23,6 +23,9 @@ const MAX_TEXT: usize = 1024;
 pub struct ClientMetadata {
     /// Where answers may be sent, at least one.
     pub redirect_uris: Vec<RedirectUri>,
+    /// Where people may be sent after they signed out (OpenID Connect RP-Initiated Logout §3.1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
     /// How the client proves itself; `none` when the request left it out.
     pub token_endpoint_auth_method: AuthMethod,
     /// What it may ask the token endpoint for, cut down to what this server has.
@@ -80,6 +83,10 @@ impl ClientMetadata {
         }
         Ok(Self {
             redirect_uris: redirect_uris(members.list("redirect_uris")?, app_schemes)?,
+            post_logout_redirect_uris: match members.list("post_logout_redirect_uris")? {
+                Some(listed) if !listed.is_empty() => addresses(listed, app_schemes)?,
+                _ => Vec::new(),
+            },
             token_endpoint_auth_method: auth_method(members.text("token_endpoint_auth_method")?.as_deref())?,
             grant_types,
             response_types: vec!["code"],
@@ -176,6 +183,10 @@ fn redirect_uris(listed: Option<Vec<&str>>, app_schemes: &[String]) -> Result<Ve
             "redirect_uris must name at least one address",
         ));
     }
+    addresses(listed, app_schemes)
+}
+
+fn addresses(listed: Vec<&str>, app_schemes: &[String]) -> Result<Vec<RedirectUri>, OAuthError> {
     let mut uris: Vec<RedirectUri> = Vec::new();
     for text in listed {
         let uri = RedirectUri::register(text, app_schemes).map_err(|e| match e {

@@ -10,6 +10,7 @@
 //! | [`resource`] | RFC 8707 |
 //! | [`client_id`], [`client_metadata`], [`redirect_uri`] | RFC 7591, RFC 8252 |
 //! | [`authorization`], [`pkce`] | RFC 6749 §4.1, RFC 7636, RFC 9207 |
+//! | [`logout`] | OpenID Connect RP-Initiated Logout |
 //! | [`token`] | RFC 6749 §4.1.3, §5, §6, RFC 7009 |
 //! | [`bearer`] | RFC 6750 §3 |
 //! | [`introspection`], [`revocation`] | RFC 7662; our revocation feed |
@@ -27,6 +28,7 @@ pub mod form;
 pub mod introspection;
 pub mod issuer;
 pub mod jose;
+pub mod logout;
 pub mod metadata;
 pub mod node;
 pub mod permission;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The groups of the list, and how many cases each has.
-const GROUPS: [(&str, usize); 16] = [
+const GROUPS: [(&str, usize); 17] = [
     ("AZ", 25),
     ("RU", 35),
     ("CD", 21),
     ("IM", 12),
+    ("OR", 10),
     ("CS", 20),
     ("RT", 29),
     ("RV", 14),

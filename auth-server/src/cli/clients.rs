@@ -49,6 +49,9 @@ pub(super) struct Create {
     /// An address that answers may be sent to, compared exactly; may be given up to ten times.
     #[arg(long = "redirect-uri", value_name = "URI", required = true)]
     redirect_uris: Vec<String>,
+    /// An address that people may be sent to after they signed out, compared exactly; may be given up to ten times.
+    #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
+    post_logout_redirect_uris: Vec<String>,
     /// The client has no secret, as every program on somebody's own computer.
     #[arg(long)]
     public: bool,
@@ -85,14 +88,30 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Fai
 async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> {
     match command {
         Command::Create(create) => {
-            let Create { name, redirect_uris, public: _, confidential, client_id, ceiling, ceiling_places } =
-                create;
+            let Create {
+                name,
+                redirect_uris,
+                post_logout_redirect_uris,
+                public: _,
+                confidential,
+                client_id,
+                ceiling,
+                ceiling_places,
+            } = create;
             let kind = match confidential {
                 None => ClientKind::Public,
                 Some(Method::Post) => ClientKind::Confidential(ConfidentialMethod::Post),
                 Some(Method::Basic) => ClientKind::Confidential(ConfidentialMethod::Basic),
             };
-            let new = NewClient { name, redirect_uris, kind, client_id, ceiling, ceiling_places };
+            let new = NewClient {
+                name,
+                redirect_uris,
+                post_logout_redirect_uris,
+                kind,
+                client_id,
+                ceiling,
+                ceiling_places,
+            };
             let made = clients::create(desk, &new).await?;
             let mut text = format!("client_id: {}", made.client.id);
             if let Some(secret) = &made.secret {

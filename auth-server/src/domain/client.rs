@@ -23,6 +23,8 @@ pub struct Client {
     pub origin: Origin,
     /// Where answers may be sent.
     pub redirect_uris: Vec<RedirectUri>,
+    /// Where people may be sent after they signed out, compared exactly.
+    pub post_logout_redirect_uris: Vec<RedirectUri>,
     /// What it may ask the token endpoint for.
     pub grant_types: Vec<GrantType>,
     /// How it proves itself.

@@ -92,6 +92,7 @@ mod tests {
             name: None,
             origin: Origin::Dynamic,
             redirect_uris: vec![],
+            post_logout_redirect_uris: vec![],
             grant_types: vec![GrantType::AuthorizationCode],
             credentials,
             ceiling: None,

@@ -93,6 +93,7 @@ pub(super) fn client() -> Client {
         name: Some("T".to_owned()),
         origin: Origin::Dynamic,
         redirect_uris: vec![RedirectUri::from_registered("https://app.test/cb".to_owned())],
+        post_logout_redirect_uris: vec![RedirectUri::from_registered("https://app.test/out".to_owned())],
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
         ceiling: None,

@@ -24,7 +24,8 @@ pub fn admit(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
-    if metadata.redirect_uris.iter().any(|uri| points_to(&policy.issuer, uri.as_str())) {
+    let named = metadata.redirect_uris.iter().chain(&metadata.post_logout_redirect_uris);
+    if named.into_iter().any(|uri| points_to(&policy.issuer, uri.as_str())) {
         return Err(OAuthError::new(
             ErrorCode::InvalidRedirectUri,
             "a redirect URI cannot point to the authorization server itself",
@@ -44,6 +45,7 @@ pub fn admit(
         name: metadata.client_name.clone(),
         origin: Origin::Dynamic,
         redirect_uris: metadata.redirect_uris.clone(),
+        post_logout_redirect_uris: metadata.post_logout_redirect_uris.clone(),
         grant_types: metadata.grant_types.clone(),
         credentials,
         ceiling: None,

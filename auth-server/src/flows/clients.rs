@@ -21,6 +21,7 @@ pub async fn seed_fixed(ctx: &Context) -> Result<()> {
         name: Some(fixed.name.clone()),
         origin: Origin::Fixed,
         redirect_uris: fixed.redirect_uris.clone(),
+        post_logout_redirect_uris: vec![],
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
         ceiling: None,

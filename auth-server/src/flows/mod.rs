@@ -11,6 +11,7 @@ pub mod feed;
 pub mod housekeeping;
 pub mod introspect;
 pub mod login;
+pub mod logout;
 mod reach;
 pub mod register;
 mod resource_servers;

@@ -25,6 +25,8 @@ pub enum Name {
     Metadata,
     /// The sign-in page.
     Login,
+    /// OpenID Connect RP-Initiated Logout §2.
+    EndSession,
     /// Signing out.
     Logout,
     /// The consent page.
@@ -97,9 +99,12 @@ impl Endpoint {
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
-            Name::Login | Name::Consent | Name::Setup | Name::AccountPassword | Name::AccountSessions => {
-                "GET, POST"
-            }
+            Name::EndSession
+            | Name::Login
+            | Name::Consent
+            | Name::Setup
+            | Name::AccountPassword
+            | Name::AccountSessions => "GET, POST",
             Name::Introspect | Name::Logout => "POST",
             Name::AdminApi => "GET, POST, PATCH, DELETE",
             Name::Healthz | Name::Readyz => "GET, HEAD",
@@ -132,6 +137,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     ),
     (Name::Userinfo, &["/oauth2/userinfo", "/oauth/userinfo", "/userinfo"], Cors::Open, Cache::NoStore),
     (Name::Jwks, &["/.well-known/jwks.json"], Cors::Open, Cache::Minutes),
+    (Name::EndSession, &["/oauth2/logout"], Cors::None, Cache::NoStore),
     (Name::Login, &["/login"], Cors::None, Cache::NoStore),
     (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
     (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),

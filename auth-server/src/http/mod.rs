@@ -88,7 +88,10 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Login => {
             resource.route(web::get().to(browser::login::get)).route(web::post().to(browser::login::post))
         }
-        Name::Logout => resource.route(web::post().to(browser::login::sign_out)),
+        Name::EndSession => {
+            resource.route(web::get().to(browser::logout::get)).route(web::post().to(browser::logout::post))
+        }
+        Name::Logout => resource.route(web::post().to(browser::logout::sign_out)),
         Name::Consent => {
             resource.route(web::get().to(browser::consent::get)).route(web::post().to(browser::consent::post))
         }

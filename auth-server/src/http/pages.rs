@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, cookie::time::OffsetDateTime, http::StatusCode};
 use askama::Template;
 use doorward_shared::{
+    logout::LogoutRequest,
     redirect_uri::{Target, target},
     time::Timestamp,
 };
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::domain::{
     authorize::Asked,
-    client::{TrustLabel, display_name, mixes_scripts},
+    client::{Client, TrustLabel, display_name, mixes_scripts},
     consent::{Lifetime, Offer},
     ids::RequestId,
     resource::Resource,
@@ -94,11 +95,23 @@ struct ErrorTemplate<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "done.html")]
-struct DoneTemplate<'a> {
+#[template(path = "logout.html")]
+struct LogoutTemplate<'a> {
     frame: Frame,
-    title: &'a str,
-    text: &'a str,
+    action: String,
+    home: String,
+    csrf: &'a str,
+    user: &'a User,
+    client: Option<String>,
+    client_id: Option<&'a str>,
+    asked: &'a LogoutRequest,
+}
+
+#[derive(Template)]
+#[template(path = "signed_out.html")]
+struct SignedOutTemplate<'a> {
+    frame: Frame,
+    back: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -202,8 +215,31 @@ pub(super) fn setup(
     html(status, &SetupTemplate { frame: frame(site), action, csrf, page })
 }
 
-pub(super) fn done(site: &Site, title: &str, text: &str) -> HttpResponse {
-    html(StatusCode::OK, &DoneTemplate { frame: frame(site), title, text })
+/// Asks whether to sign out.
+pub(super) fn logout(
+    site: &Site,
+    user: &User,
+    client: Option<&Client>,
+    asked: &LogoutRequest,
+    csrf: &str,
+) -> HttpResponse {
+    let policy = &site.context.policy;
+    let template = LogoutTemplate {
+        frame: frame(site),
+        action: path(policy, Name::Logout),
+        home: path(policy, Name::Home),
+        csrf,
+        user,
+        client: client.map(|client| display_name(client.name.as_deref(), client.id.as_str())),
+        client_id: client.map(|client| client.id.as_str()),
+        asked,
+    };
+    html(StatusCode::OK, &template)
+}
+
+/// Says that nobody is signed in any more, with a way on if there is one.
+pub(super) fn signed_out(site: &Site, back: Option<&str>) -> HttpResponse {
+    html(StatusCode::OK, &SignedOutTemplate { frame: frame(site), back })
 }
 
 pub(super) fn home(site: &Site, user: &User, resources: &[Resource], csrf: &str) -> HttpResponse {

@@ -116,6 +116,7 @@ pub(crate) fn client(id: &str) -> Client {
             RedirectUri::register(REDIRECT, &[]).unwrap(),
             RedirectUri::register("http://127.0.0.1/cb?x=%22", &[]).unwrap(),
         ],
+        post_logout_redirect_uris: vec![RedirectUri::register("https://app.test/out", &[]).unwrap()],
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         credentials: Credentials::Public,
         ceiling: None,

@@ -4,11 +4,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::Algorithm;
+use super::{Algorithm, jws::Types};
 use crate::{client_id::ClientId, issuer::Issuer, time::Timestamp};
 
 /// The header's `typ`. Another one than that of access tokens: neither can be taken for the other (RFC 8725 §3.11).
 pub const TYPE: &str = "JWT";
+/// What a verifier takes.
+pub const TYPES: Types<'static> = Types::Required(&[TYPE]);
 
 /// The claims of an ID token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +54,24 @@ pub struct PersonClaims {
     /// True when the address was proven to belong to the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
+}
+
+/// What an ID token that comes back as a hint says (OpenID Connect RP-Initiated Logout 1.0 §2). It may be long expired.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Hint {
+    /// Who issued it.
+    pub iss: Issuer,
+    /// The person.
+    pub sub: String,
+    /// The client that it was made for.
+    pub aud: ClientId,
+}
+
+impl Hint {
+    /// Reads the payload of a verified ID token of this issuer.
+    pub fn read(payload: &[u8], issuer: &Issuer) -> Option<Self> {
+        serde_json::from_slice::<Self>(payload).ok().filter(|hint| hint.iss == *issuer)
+    }
 }
 
 /// The left half of a hash of the access token's ASCII text, as base64url (OIDC Core §3.1.3.6), for an ID token that is signed

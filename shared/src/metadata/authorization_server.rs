@@ -77,6 +77,9 @@ pub struct AuthorizationServerMetadata {
     /// The claims that ID tokens and userinfo may carry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims_supported: Vec<String>,
+    /// Where clients send people to sign out (OpenID Connect RP-Initiated Logout §2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_session_endpoint: Option<String>,
     /// The values of `prompt` that are honoured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompt_values_supported: Vec<String>,

@@ -16,6 +16,7 @@ mod issuer;
 mod keys;
 mod leakage;
 mod login;
+mod logout;
 mod malformed;
 mod nodes;
 mod outage;

@@ -40,6 +40,8 @@ pub struct NewClient {
     pub name: String,
     /// Where answers may be sent.
     pub redirect_uris: Vec<String>,
+    /// Where people may be sent after they signed out.
+    pub post_logout_redirect_uris: Vec<String>,
     /// How it proves itself.
     pub kind: ClientKind,
     /// Its identifier; one is made when there is none.
@@ -72,7 +74,9 @@ pub enum ClientError {
     #[error("{0} cannot be given to a client ({1}); choose another identifier, or leave it out")]
     ReservedId(ClientId, &'static str),
     /// There is no redirect URI, or there are too many.
-    #[error("name 1 to {MAX_REDIRECT_URIS} redirect URIs")]
+    #[error(
+        "name 1 to {MAX_REDIRECT_URIS} redirect URIs, and at most as many for the time after signing out"
+    )]
     RedirectUris,
     /// A redirect URI breaks a rule.
     #[error("redirect URI {0:?}: {1}")]
@@ -104,7 +108,11 @@ pub enum ClientError {
 pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, ClientError> {
     let now = desk.clock.now();
     let name = clean_name(&new.name)?;
-    let redirect_uris = redirect_uris(desk, &new.redirect_uris)?;
+    let redirect_uris = addresses(desk, &new.redirect_uris)?;
+    let post_logout_redirect_uris = addresses(desk, &new.post_logout_redirect_uris)?;
+    if redirect_uris.is_empty() {
+        return Err(ClientError::RedirectUris);
+    }
     let id = match new.client_id.as_deref() {
         Some(text) => chosen_id(desk, text)?,
         None => new_client_id("cli_", now, desk.entropy)?,
@@ -128,6 +136,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         name: Some(name),
         origin: Origin::Administrator,
         redirect_uris,
+        post_logout_redirect_uris,
         grant_types: GrantType::ALL.to_vec(),
         credentials,
         ceiling: new.ceiling.clone(),
@@ -212,7 +221,7 @@ fn chosen_id(desk: Desk<'_>, text: &str) -> Result<ClientId, ClientError> {
     Ok(id)
 }
 
-fn redirect_uris(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, ClientError> {
+fn addresses(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, ClientError> {
     let mut uris: Vec<RedirectUri> = Vec::new();
     for text in texts {
         let uri = RedirectUri::register(text, &desk.policy.registration.app_schemes)
@@ -225,7 +234,7 @@ fn redirect_uris(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, C
             uris.push(uri);
         }
     }
-    if (1..=MAX_REDIRECT_URIS).contains(&uris.len()) { Ok(uris) } else { Err(ClientError::RedirectUris) }
+    if uris.len() <= MAX_REDIRECT_URIS { Ok(uris) } else { Err(ClientError::RedirectUris) }
 }
 
 /// A ceiling that no resource knows would bound the client to nothing, which nobody means.

@@ -41,6 +41,10 @@ pub(super) struct Create {
     /// Addresses that answers may be sent to, compared exactly.
     #[schemars(length(min = 1, max = 10))]
     redirect_uris: Vec<Address>,
+    /// Addresses that people may be sent to after they signed out, compared exactly.
+    #[serde(default)]
+    #[schemars(length(max = 10))]
+    post_logout_redirect_uris: Vec<Address>,
     /// How the client proves itself.
     token_endpoint_auth_method: Method,
     /// Give the client this identifier instead of a new one.
@@ -92,10 +96,25 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
         Method::ClientSecretBasic => ClientKind::Confidential(ConfidentialMethod::Basic),
     };
     let Create {
-        client_name: name, redirect_uris, client_id, ceiling, ceiling_nodes: ceiling_places, ..
+        client_name: name,
+        redirect_uris,
+        post_logout_redirect_uris,
+        client_id,
+        ceiling,
+        ceiling_nodes: ceiling_places,
+        ..
     } = new;
-    let redirect_uris = redirect_uris.into_iter().map(|address| address.0).collect();
-    let new = NewClient { name, redirect_uris, kind, client_id, ceiling, ceiling_places };
+    let texts = |addresses: Vec<Address>| addresses.into_iter().map(|address| address.0).collect();
+    let (redirect_uris, post_logout_redirect_uris) = (texts(redirect_uris), texts(post_logout_redirect_uris));
+    let new = NewClient {
+        name,
+        redirect_uris,
+        post_logout_redirect_uris,
+        kind,
+        client_id,
+        ceiling,
+        ceiling_places,
+    };
     let made = clients::create(call.desk(), &new).await?;
     Ok(Created(view::NewClient::from(&made)))
 }

@@ -1,4 +1,4 @@
-//! The sign-in page, and signing out.
+//! The sign-in page.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use doorward_shared::form::Form;
@@ -136,25 +136,6 @@ fn show(site: &Site, browser: &Browser, page: &LoginPage<'_>, status: StatusCode
     let mut response = pages::login(site, page, &tag, status);
     if let Some(cookie) = &browser.fresh {
         let _added = response.add_cookie(cookie);
-    }
-    response
-}
-
-/// Ends the session. The browser gets a new identity, so that nothing that waited in the old one can be gone on with.
-pub(in crate::http) async fn sign_out(site: Data, request: HttpRequest, form: PageForm) -> HttpResponse {
-    let posted = match Posted::read(&site, &request, form, |_, _| Purpose::SignOut) {
-        Ok(posted) => posted,
-        Err(page) => return *page,
-    };
-    let policy = &site.context.policy;
-    if let Err(error) =
-        crate::flows::login::leave(&site.context, posted.session.as_deref(), &posted.peer).await
-    {
-        return store_trouble(&site, &error);
-    }
-    let mut response = pages::done(&site, "Signed out", "You can close this page.");
-    for which in [Which::Session, Which::Browser] {
-        let _added = response.add_cookie(&cookies::gone(&policy.issuer, which));
     }
     response
 }

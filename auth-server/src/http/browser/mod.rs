@@ -4,6 +4,7 @@ pub(super) mod account;
 pub(super) mod consent;
 pub(super) mod home;
 pub(super) mod login;
+pub(super) mod logout;
 pub(super) mod setup;
 
 use actix_web::{

@@ -135,6 +135,7 @@ fn describe(policy: &Policy, ring: &Ring) -> AuthorizationServerMetadata {
             "email",
             "email_verified",
         ]),
+        end_session_endpoint: Some(url(policy, Name::EndSession)),
         prompt_values_supported: texts(&["none", "login", "consent", "select_account"]),
         request_parameter_supported: false,
         request_uri_parameter_supported: false,

@@ -21,9 +21,9 @@ use crate::{
 
 macro_rules! insert {
     () => {
-        "insert into clients (id, name, origin, redirect_uris, grant_types, auth_method, secret_hash, ceiling, ceiling_places,
-        created_at, disabled_at, revoked_until, about)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+        "insert into clients (id, name, origin, redirect_uris, post_logout_redirect_uris, grant_types, auth_method, secret_hash,
+        ceiling, ceiling_places, created_at, disabled_at, revoked_until, about)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     };
 }
 
@@ -38,7 +38,8 @@ impl Clients for Database {
         let put = sqlx::query(concat!(
             insert!(),
             " on conflict (id) do update set name = excluded.name, origin = excluded.origin,
-            redirect_uris = excluded.redirect_uris, grant_types = excluded.grant_types,
+            redirect_uris = excluded.redirect_uris,
+            post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
             auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, ceiling = excluded.ceiling,
             ceiling_places = excluded.ceiling_places,
             about = excluded.about"
@@ -138,6 +139,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(client.name.as_deref())
         .bind(origin_word(client.origin))
         .bind(json_list(client.redirect_uris.iter().map(RedirectUri::as_str)))
+        .bind(json_list(client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
         .bind(json_list(client.grant_types.iter().copied().map(GrantType::as_str)))
         .bind(client.auth_method().as_str())
         .bind(secret)

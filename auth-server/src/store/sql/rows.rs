@@ -60,7 +60,8 @@ macro_rules! session_columns {
 macro_rules! client_columns {
     () => {
         r#"clients.id as "clients.id", clients.name as "clients.name", clients.origin as "clients.origin",
-        clients.redirect_uris as "clients.redirect_uris", clients.grant_types as "clients.grant_types",
+        clients.redirect_uris as "clients.redirect_uris",
+        clients.post_logout_redirect_uris as "clients.post_logout_redirect_uris", clients.grant_types as "clients.grant_types",
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
         clients.ceiling as "clients.ceiling", clients.ceiling_places as "clients.ceiling_places",
         clients.created_at as "clients.created_at",
@@ -171,9 +172,8 @@ pub(super) fn client(row: &Row) -> Result<Client> {
         id: read(row, "clients.id", |text| ClientId::parse(text).ok())?,
         name: cell(row, "clients.name")?,
         origin: read(row, "clients.origin", origin)?,
-        redirect_uris: list(row, "clients.redirect_uris", |text| {
-            Some(RedirectUri::from_registered(text.to_owned()))
-        })?,
+        redirect_uris: list(row, "clients.redirect_uris", address)?,
+        post_logout_redirect_uris: list(row, "clients.post_logout_redirect_uris", address)?,
         grant_types: list(row, "clients.grant_types", GrantType::parse)?,
         credentials: match method {
             AuthMethod::None => Credentials::Public,
@@ -191,6 +191,12 @@ pub(super) fn client(row: &Row) -> Result<Client> {
         revoked_until: maybe_time(row, "clients.revoked_until")?,
         about: read(row, "clients.about", |text| serde_json::from_str(text).ok())?,
     })
+}
+
+/// Every stored address was checked when it was registered.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a reader of cells")]
+fn address(text: &str) -> Option<RedirectUri> {
+    Some(RedirectUri::from_registered(text.to_owned()))
 }
 
 /// The word for how a client came here.

@@ -68,6 +68,8 @@ pub struct Client {
     pub token_endpoint_auth_method: String,
     /// Where answers may be sent.
     pub redirect_uris: Vec<String>,
+    /// Where people may be sent after they signed out.
+    pub post_logout_redirect_uris: Vec<String>,
     /// What it may ask the token endpoint for.
     pub grant_types: Vec<String>,
     /// The highest tier it can be given.
@@ -89,7 +91,8 @@ impl From<&domain::client::Client> for Client {
             client_name: client.name.clone(),
             label: client.label().as_str().to_owned(),
             token_endpoint_auth_method: client.auth_method().as_str().to_owned(),
-            redirect_uris: client.redirect_uris.iter().map(RedirectUri::as_str).map(str::to_owned).collect(),
+            redirect_uris: texts(&client.redirect_uris),
+            post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
             grant_types: client.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect(),
             ceiling: client.ceiling.clone(),
             ceiling_nodes: client.ceiling_places.iter().map(ToString::to_string).collect(),
@@ -97,6 +100,10 @@ impl From<&domain::client::Client> for Client {
             created_at: client.created_at,
         }
     }
+}
+
+fn texts(addresses: &[RedirectUri]) -> Vec<String> {
+    addresses.iter().map(|address| address.as_str().to_owned()).collect()
 }
 
 /// A client that was just registered.
