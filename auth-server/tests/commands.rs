@@ -302,3 +302,72 @@ fn a_second_server_on_the_same_file_does_not_start_and_says_why() {
     // Commands work beside a server.
     assert_eq!(bench.json(&["user", "list"]), json!([]));
 }
+
+#[test]
+fn who_may_do_what_where_is_said_before_the_first_start() {
+    let bench = Bench::new("permissions");
+    let mcp = "http://localhost:9100/mcp";
+    bench.json(&["resource", "add", "--url", mcp, "--name", "Artifacts"]);
+    bench.create_user("alice@example.test", "correct horse battery");
+    let acme = bench.json(&["organization", "create", "Acme"]);
+    assert!(acme["id"].as_str().unwrap().starts_with("org_"));
+    assert!(bench.refused(&["organization", "create", "Acme"]).contains("already"));
+    assert!(bench.refused(&["organization", "create", "own"]).contains("another name"));
+    let node = bench.json(&["node", "add", "Acme", "alpha/site/specs", "--title", "Specs"]);
+    assert_eq!((&node["kind"], &node["title"]), (&json!("folder"), &json!("Specs")));
+    let nodes = bench.json(&["node", "list", acme["id"].as_str().unwrap()]);
+    let paths: Vec<_> = nodes.as_array().unwrap().iter().map(|node| node["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["alpha", "alpha/site", "alpha/site/specs"], "those above it are made too");
+    assert!(bench.refused(&["node", "add", "Acme", "alpha"]).contains("already"));
+    assert!(bench.refused(&["node", "add", "Acme", "Alpha"]).contains("lower-case"));
+    assert!(bench.refused(&["node", "add", "Nobody", "alpha"]).contains("organization list"));
+
+    let add = |more: &[&'static str]| [&["entitlement", "add"][..], more].concat();
+    let staff = bench.json(&add(&[
+        "--group",
+        "staff",
+        "--tier",
+        "write",
+        "--organization",
+        "Acme",
+        "--node",
+        "alpha",
+    ]));
+    assert_eq!(staff["listed"], json!([mcp]));
+    assert_eq!(bench.json(&["resource", "show", mcp])["access"], "listed");
+    let alice = bench.json(&add(&["--user", "alice@example.test", "--tier", "read", "--resource", mcp]));
+    assert_eq!((&alice["organization"], &alice["listed"]), (&Value::Null, &json!([])));
+    for (wrong, reason) in [
+        (
+            &["--group", "staff", "--tier", "write", "--organization", "Acme", "--node", "alpha"][..],
+            "says the same",
+        ),
+        (&["--everyone", "--tier", "admin"], "known tiers: destroy, read, write"),
+        (&["--everyone", "--tier", "read", "--resource", "http://localhost:1/mcp"], "resource list"),
+        (&["--everyone", "--tier", "read", "--organization", "Nobody"], "organization list"),
+        (&["--everyone", "--tier", "read", "--organization", "Acme", "--node", "beta"], "doorward node add"),
+        (&["--user", "bob@example.test", "--tier", "read"], "user list"),
+    ] {
+        let refused = bench.refused(&add(wrong));
+        assert!(refused.contains(reason), "{refused}");
+    }
+    let id = staff["id"].as_str().unwrap();
+    assert_eq!(bench.json(&["entitlement", "disable", id])["disabled"], true);
+    assert_eq!(bench.json(&["entitlement", "enable", id])["disabled"], false);
+    assert_eq!(bench.json(&["entitlement", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(bench.json(&["entitlement", "remove", id])["removed"], true);
+    assert!(bench.refused(&["entitlement", "remove", id]).contains("entitlement list"));
+    assert_eq!(bench.json(&["resource", "set", mcp, "--access", "everyone"])["access"], "everyone");
+
+    let groups = bench.json(&["user", "groups", "alice@example.test", "--join", "staff", "--join", "ops"]);
+    assert_eq!(groups["groups"], json!(["ops", "staff"]));
+    let left = bench.json(&["user", "groups", "alice@example.test", "--leave", "ops"]);
+    assert_eq!(left["groups"], json!(["staff"]));
+
+    let client = ["client", "create", "--name", "N", "--redirect-uri", "https://app.test/cb", "--public"];
+    let bounded =
+        bench.json(&[&client[..], &["--ceiling-node", "Acme:alpha", "--ceiling-node", "own"]].concat());
+    assert_eq!(bounded["ceiling_nodes"], json!([format!("{}:alpha", acme["id"].as_str().unwrap()), "own"]));
+    let unknown = [&client[..], &["--ceiling-node", "Acme:beta"]].concat();
+    assert!(bench.refused(&unknown).contains("doorward node add"));
+}

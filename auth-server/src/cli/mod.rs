@@ -6,8 +6,10 @@ mod audit;
 mod backup;
 mod clients;
 mod dates;
+mod entitlements;
 mod grants;
 mod keys;
+mod organizations;
 mod output;
 mod resources;
 mod serve;
@@ -66,6 +68,15 @@ enum Command {
     /// Manage the resource servers (MCP servers) that accept tokens of this server.
     #[command(subcommand)]
     Resource(resources::Command),
+    /// Manage the organizations whose data people share.
+    #[command(subcommand)]
+    Organization(organizations::Organizations),
+    /// Manage the workspaces, projects and folders of organizations.
+    #[command(subcommand)]
+    Node(organizations::Nodes),
+    /// Manage the rules that say who may do what where.
+    #[command(subcommand)]
+    Entitlement(entitlements::Command),
     /// Check or print the audit trail: what was done, by whom, when.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -111,6 +122,9 @@ impl Order {
             Command::Session(command) => sessions::run(command, &config).await,
             Command::Client(command) => clients::run(command, &config).await,
             Command::Resource(command) => resources::run(command, &config).await,
+            Command::Organization(command) => organizations::run(command, &config).await,
+            Command::Node(command) => organizations::run_nodes(command, &config).await,
+            Command::Entitlement(command) => entitlements::run(command, &config).await,
             Command::Audit(command) => audit::run(command, &config).await,
             Command::Keys(command) => keys::run(command, &config).await,
             Command::Admin(command) => admin::run(command, &config).await,
@@ -153,6 +167,7 @@ mod tests {
             "user list --json",
             "audit export --since 5",
             "audit verify --checkpoint FILE --json",
+            "user groups a@b.test --join ops --leave dev --json",
             "user disable a@b.test",
             "user enable a@b.test",
             "resource add --url http://localhost:9100/mcp --name Artifacts --mode consent --model FILE --json",
@@ -163,6 +178,21 @@ mod tests {
             "client create --name N --redirect-uri https://a.test/cb --confidential basic --client-id x --ceiling read",
             "client list",
             "client delete x",
+            "client create --name N --redirect-uri https://a.test/cb --public --ceiling read --ceiling-node acme:alpha --ceiling-node own",
+            "resource set http://localhost:9100/mcp --access listed",
+            "resource add --url http://localhost:9100/mcp --name Artifacts --access listed",
+            "organization create Acme",
+            "organization list --json",
+            "node add Acme alpha/site/specs --title Specs",
+            "node list Acme",
+            "node remove Acme alpha --force",
+            "entitlement add --group staff --tier write --resource http://localhost:9100/mcp --organization Acme --node alpha",
+            "entitlement add --user a@b.test --tier read",
+            "entitlement add --everyone --tier read",
+            "entitlement list --json",
+            "entitlement remove ent_x",
+            "entitlement disable ent_x",
+            "entitlement enable ent_x",
             "keys list --json",
             "keys rotate",
             "keys revoke -L4ooks_like_an_option",
@@ -216,6 +246,11 @@ mod tests {
             "client create --name N --public",
             "resource add --url http://localhost:9100/mcp --name N --mode scope",
             "resource add --url http://localhost:9100/mcp",
+            "resource set http://localhost:9100/mcp --access nobody",
+            "entitlement add --tier read",
+            "entitlement add --everyone --group staff --tier read",
+            "entitlement add --group staff",
+            "node add Acme",
             "keys revoke",
             "keys rekey",
             "grant list --state alive",

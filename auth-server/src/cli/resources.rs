@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::resource::{PermissionMode, Resource},
+    domain::resource::{Access, PermissionMode, Resource},
     flows::admin::{
         Desk, Standing,
         resources::{self, ModelForm, NewResource},
@@ -30,6 +30,14 @@ pub(super) enum Command {
     Show {
         /// The address of the resource server.
         url: String,
+    },
+    /// Say whom a resource server is for.
+    Set {
+        /// The address of the resource server.
+        url: String,
+        /// Whom it is for.
+        #[arg(long)]
+        access: Who,
     },
     /// Disable a resource server and end everything that was allowed there.
     Disable {
@@ -59,9 +67,29 @@ pub(super) struct Add {
     /// How permissions are chosen: people tick them on the consent page.
     #[arg(long, default_value = "consent")]
     mode: Mode,
+    /// Whom it is for. The first rule for it makes it "listed".
+    #[arg(long, default_value = "everyone")]
+    access: Who,
     /// Read permissions and tiers from this TOML or JSON file; without it they are those of the reference server.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Who {
+    /// Everybody with an account may do everything with their own data; rules (entitlements) add to that.
+    Everyone,
+    /// Those only whom a rule (entitlement) names.
+    Listed,
+}
+
+impl From<Who> for Access {
+    fn from(who: Who) -> Self {
+        match who {
+            Who::Everyone => Self::Everyone,
+            Who::Listed => Self::Listed,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -79,9 +107,9 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Fai
 
 async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> {
     match command {
-        Command::Add(Add { url, name, mode: Mode::Consent, model }) => {
+        Command::Add(Add { url, name, mode: Mode::Consent, access, model }) => {
             let model = model.as_deref().map(read_model).transpose()?;
-            let new = NewResource { url, name, mode: PermissionMode::Consent, model };
+            let new = NewResource { url, name, mode: PermissionMode::Consent, access: access.into(), model };
             let made = resources::add(desk, new).await?;
             let credentials = view::Credentials::from(&made);
             let lines = serde_json::to_string(&credentials)?;
@@ -102,6 +130,11 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             let resource = resources::show(desk, &url).await?;
             Answer::new(description(&resource), &view::Resource::from(&resource))
         }
+        Command::Set { url, access } => {
+            let resource = resources::set_access(desk, &url, access.into()).await?;
+            let text = format!("{} is for {}", resource.uri, words(resource.access));
+            Answer::new(text, &view::Resource::from(&resource))
+        }
         Command::Disable { url } => standing(desk, &url, Standing::Disabled).await,
         Command::Enable { url } => standing(desk, &url, Standing::Enabled).await,
         Command::Remove { url } => {
@@ -120,6 +153,13 @@ fn read_model(path: &Path) -> Result<PermissionModel, Failure> {
     resources::read_model(&text, form).map_err(|error| because(&error))
 }
 
+const fn words(access: Access) -> &'static str {
+    match access {
+        Access::Everyone => "everyone, each with their own data, and those whom a rule names",
+        Access::Listed => "those only whom a rule names (`entitlement list`)",
+    }
+}
+
 fn row(resource: &Resource) -> [String; 5] {
     let tiers: Vec<_> = resource.model.tiers().iter().map(|tier| tier.id.as_str()).collect();
     let state = if resource.disabled_at.is_some() { "disabled" } else { "enabled" };
@@ -132,6 +172,7 @@ fn description(resource: &Resource) -> String {
         format!("url:       {}", resource.uri),
         format!("name:      {}", resource.name),
         format!("mode:      {}", resource.mode.as_str()),
+        format!("access:    {}", words(resource.access)),
         format!("client_id: {}", resource.client_id),
         format!("state:     {}", if resource.disabled_at.is_some() { "disabled" } else { "enabled" }),
     ];

@@ -15,7 +15,7 @@ use crate::{
     domain::user::{MAX_PASSWORD, User},
     flows::admin::{
         Desk, Standing,
-        users::{self, NewUser, Role},
+        users::{self, Groups, NewUser, Role},
         view,
     },
     password::Passwords,
@@ -27,6 +27,17 @@ pub(super) enum Command {
     Create(Create),
     /// List all accounts.
     List,
+    /// Say which groups a person is in.
+    Groups {
+        /// The e-mail address or the identifier of the account.
+        user: String,
+        /// Put the person into this group; may be given more than once.
+        #[arg(long, value_name = "GROUP")]
+        join: Vec<String>,
+        /// Take the person out of this group; may be given more than once.
+        #[arg(long, value_name = "GROUP")]
+        leave: Vec<String>,
+    },
     /// Disable an account, which signs the person out everywhere.
     Disable {
         /// The e-mail address of the account.
@@ -81,6 +92,11 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
             let rows: Vec<_> = users.iter().map(row).collect();
             let text = table(["EMAIL", "NAME", "ROLE", "STATE", "GROUPS"], &rows, "no accounts yet");
             Answer::new(text, &users.iter().map(view::User::from).collect::<Vec<_>>())
+        }
+        Command::Groups { user, join, leave } => {
+            let user = users::set_groups(desk, &user, Groups::Change { join, leave }).await?;
+            let text = format!("{} is in: {}", user.email, user.groups.join(", "));
+            Answer::new(text, &view::User::from(&user))
         }
         Command::Disable { email } => standing(desk, &email, Standing::Disabled).await,
         Command::Enable { email } => standing(desk, &email, Standing::Enabled).await,

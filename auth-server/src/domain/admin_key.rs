@@ -111,6 +111,10 @@ nouns! {
     Clients = "clients";
     /// Resource servers.
     Resources = "resources";
+    /// Organizations and their nodes.
+    Organizations = "organizations";
+    /// Rules about who may do what where.
+    Entitlements = "entitlements";
     /// Signing keys.
     Keys = "keys";
     /// The audit trail.
@@ -533,9 +537,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_covers_a_permission_allows_all_that_it_allows(own in 0_usize..19, other in 0_usize..19) {
+        fn what_covers_a_permission_allows_all_that_it_allows(own in 0_usize..23, other in 0_usize..23) {
             let all = AdminPermission::all();
-            prop_assert_eq!(all.len(), 19);
+            prop_assert_eq!(all.len(), 23);
             let (own, other) = (all[own], all[other]);
             let wider = Need::all().any(|need| other.allows(need) && !own.allows(need));
             prop_assert_eq!(own.covers(other), !wider);

@@ -20,7 +20,7 @@ use doorward_shared::{
 use super::{
     client::Client,
     code::IssuedCode,
-    consent::{self, Agreement, Answer, Decision, Offer, Reach, Tampered},
+    consent::{self, Agreement, Answer, Decision, Offer, Possible, Reach, Tampered},
     grant::{Grant, Method},
     ids::GrantId,
     policy::Policy,
@@ -309,10 +309,11 @@ impl Asked {
     pub fn offer(&self, policy: &Policy) -> Offer<'_> {
         let Authenticated { request, user, .. } = &self.request;
         let Validated { params, client, address, resource } = request;
-        let (choices, tiers) = consent::possible(user, client, resource, &self.reach);
+        let Possible { choices, tiers, entitled } = consent::possible(user, client, resource, &self.reach);
         Offer {
             choices,
             tiers,
+            entitled,
             lifetimes: consent::lifetimes(&policy.refresh),
             user,
             client,

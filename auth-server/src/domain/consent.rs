@@ -16,7 +16,7 @@ use super::{
     client::Client,
     entitlement::{self, Rule, Seat},
     ids::OrganizationId,
-    organization::{Node, Organization},
+    organization::{Node, Organization, Realm},
     policy::RefreshPolicy,
     resource::Resource,
     user::User,
@@ -39,6 +39,8 @@ pub struct Offer<'a> {
     pub choices: Vec<Choice<'a>>,
     /// What may be ticked: the tiers that are possible in full somewhere.
     pub tiers: Vec<&'a Tier>,
+    /// Whether the person may do anything at the resource. If not, what is ticked counts from when they may.
+    pub entitled: bool,
     /// How long it may last, longest last.
     pub lifetimes: Vec<Lifetime>,
 }
@@ -159,23 +161,40 @@ pub fn lifetimes(policy: &RefreshPolicy) -> Vec<Lifetime> {
     offered
 }
 
+/// What a person may choose and tick.
+#[derive(Clone, Debug)]
+pub struct Possible<'a> {
+    /// Whose data.
+    pub choices: Vec<Choice<'a>>,
+    /// Which tiers.
+    pub tiers: Vec<&'a Tier>,
+    /// Whether the person may do anything at the resource.
+    pub entitled: bool,
+}
+
 /// What may be chosen and ticked: the organizations in which this person could allow this client anything, shared ones
-/// first, and the tiers that are possible in full somewhere in one of them. Without any, it is the person's own
-/// organization and no tier.
+/// first, and the tiers that are possible in full somewhere in one of them. Without any it is the person's own organization
+/// and no tier.
+///
+/// Somebody who may do nothing at the resource yet is asked all the same, for what the client may have: what is effective is
+/// worked out anew at every refresh, so what they tick counts as soon as an administrator lets them, and not before.
 pub fn possible<'a>(
     user: &'a User,
     client: &Client,
     resource: &'a Resource,
     reach: &'a Reach,
-) -> (Vec<Choice<'a>>, Vec<&'a Tier>) {
-    let most = |organization| {
-        let seat = Seat { user, resource, organization, rules: &reach.rules };
-        entitlement::most(client, seat)
-    };
+) -> Possible<'a> {
+    let seat = |organization| Seat { user, resource, organization, rules: &reach.rules };
+    if !entitlement::is_entitled(user, resource, &reach.rules) {
+        let organization = expected(user, reach);
+        let tiers = entitlement::offered(&entitlement::ceiling(client, seat(organization)), resource);
+        let choices = vec![Choice { organization, name: None, nodes: Vec::new() }];
+        return Possible { choices, tiers, entitled: false };
+    }
     let mut choices = Vec::new();
     let mut tiers = BTreeSet::new();
     for (organization, nodes) in &reach.shared {
-        let most = most(&organization.id);
+        let most = entitlement::most(client, seat(&organization.id));
         if most.is_empty() {
             continue;
         }
@@ -184,12 +203,24 @@ pub fn possible<'a>(
         choices.push(Choice { organization: &organization.id, name: Some(&organization.name), nodes });
         tiers.extend(entitlement::offered(&most, resource).into_iter().map(|tier| &tier.id));
     }
-    let own = most(&user.organization);
+    let own = entitlement::most(client, seat(&user.organization));
     if !own.is_empty() || choices.is_empty() {
         choices.push(Choice { organization: &user.organization, name: None, nodes: Vec::new() });
         tiers.extend(entitlement::offered(&own, resource).into_iter().map(|tier| &tier.id));
     }
-    (choices, resource.model.tiers().iter().filter(|tier| tiers.contains(&tier.id)).collect())
+    let tiers = resource.model.tiers().iter().filter(|tier| tiers.contains(&tier.id)).collect();
+    Possible { choices, tiers, entitled: true }
+}
+
+/// Whose data it will be for somebody who may do nothing yet: that of the one shared organization that all rules name, or
+/// else their own.
+fn expected<'a>(user: &'a User, reach: &'a Reach) -> &'a OrganizationId {
+    let realms: BTreeSet<_> = reach.rules.iter().map(|rule| &rule.says.place.realm).collect();
+    let mut realms = realms.into_iter();
+    match (realms.next().and_then(Realm::shared), realms.next()) {
+        (Some(shared), None) => shared,
+        _ => &user.organization,
+    }
 }
 
 impl Offer<'_> {
@@ -218,6 +249,7 @@ impl Offer<'_> {
             self.oidc,
             choices,
             tiers,
+            self.entitled,
             lifetimes,
         ]);
         URL_SAFE_NO_PAD.encode(Sha256::digest(shown.to_string()))
@@ -269,85 +301,4 @@ impl Choice<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::fixture::{self, NOW};
-
-    static NO_REACH: Reach = Reach { rules: vec![], shared: vec![] };
-
-    fn offer<'a>(user: &'a User, client: &'a Client, resource: &'a Resource, oidc: &'a Scope) -> Offer<'a> {
-        offer_with(user, client, resource, oidc, &NO_REACH)
-    }
-
-    fn offer_with<'a>(
-        user: &'a User,
-        client: &'a Client,
-        resource: &'a Resource,
-        oidc: &'a Scope,
-        reach: &'a Reach,
-    ) -> Offer<'a> {
-        let (choices, tiers) = possible(user, client, resource, reach);
-        let lifetimes = lifetimes(&fixture::policy().refresh);
-        Offer { user, client, redirect_uri: "https://a.test", resource, oidc, choices, tiers, lifetimes }
-    }
-
-    fn ticked(tiers: &[&str], expires: Option<&str>) -> Ticked {
-        let tiers = tiers.iter().copied().map(String::from).collect();
-        Ticked { tiers, expires: expires.map(String::from), ..Ticked::default() }
-    }
-
-    fn agree(client: &Client, tiers: &[&str], expires: Option<&str>) -> Result<Agreement, Tampered> {
-        let (user, resource, oidc) = (fixture::user(), fixture::resource(), Scope::default());
-        offer(&user, client, &resource, &oidc).agree(&ticked(tiers, expires), NOW)
-    }
-
-    #[test]
-    fn the_server_expands_the_nesting() {
-        let agreed = agree(&fixture::client(), &["destroy"], Some("7d")).unwrap();
-        assert_eq!(agreed.allowance, Allowance::everywhere(fixture::resource().model.all()));
-        assert_eq!(agreed.expires_at, NOW.plus(Seconds::days(7)));
-    }
-
-    #[test]
-    fn no_tick_means_no_permission() {
-        assert!(agree(&fixture::client(), &[], None).unwrap().allowance.is_empty());
-    }
-
-    #[test]
-    fn what_was_not_offered_cannot_be_ticked() {
-        let bounded = Client { ceiling: Some("read".to_owned()), ..fixture::client() };
-        assert!(agree(&bounded, &["read"], None).is_ok());
-        assert_eq!(agree(&bounded, &["write"], None), Err(Tampered::Tier));
-        assert_eq!(agree(&fixture::client(), &["admin"], None), Err(Tampered::Tier));
-        assert_eq!(agree(&fixture::client(), &["read"], Some("10y")), Err(Tampered::Lifetime));
-    }
-
-    #[test]
-    fn another_page_has_another_digest() {
-        let client = fixture::client();
-        let renamed = Client { name: Some("Other".to_owned()), ..fixture::client() };
-        let (alice, bob, resource) = (fixture::user(), fixture::user(), fixture::resource());
-        let (one, two) = (Scope::parse("openid").unwrap(), Scope::parse("openid email").unwrap());
-        let first = offer(&alice, &client, &resource, &one).digest();
-        assert_eq!(offer(&alice, &client, &resource, &one).digest(), first);
-        assert_ne!(offer(&bob, &client, &resource, &one).digest(), first);
-        assert_ne!(offer(&alice, &renamed, &resource, &one).digest(), first);
-        assert_ne!(offer(&alice, &client, &resource, &two).digest(), first);
-        let elsewhere = Offer { redirect_uri: "https://b.test", ..offer(&alice, &client, &resource, &one) };
-        assert_ne!(elsewhere.digest(), first);
-        let shorter = Offer { lifetimes: vec![], ..offer(&alice, &client, &resource, &one) };
-        assert_ne!(shorter.digest(), first);
-    }
-
-    #[test]
-    fn no_lifetime_is_offered_beyond_the_operators_bound() {
-        let mut policy = fixture::policy().refresh;
-        let ids =
-            |policy: &RefreshPolicy| lifetimes(policy).iter().map(|choice| choice.id).collect::<Vec<_>>();
-        assert_eq!(ids(&policy), ["1d", "7d", "30d", "90d"]);
-        policy.absolute = Seconds::days(10);
-        assert_eq!(ids(&policy), ["1d", "7d", "max"]);
-        policy.absolute = Seconds::hours(1);
-        assert_eq!(ids(&policy), ["max"]);
-    }
-}
+mod tests;

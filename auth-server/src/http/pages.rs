@@ -17,8 +17,9 @@ use super::{
 use crate::domain::{
     authorize::Asked,
     client::{Client, TrustLabel, display_name, mixes_scripts},
-    consent::{Lifetime, Offer},
+    consent::{Choice, Lifetime, Offer},
     ids::RequestId,
+    organization::Node,
     resource::Resource,
     user::User,
 };
@@ -144,7 +145,9 @@ struct ConsentTemplate<'a> {
     redirect_uri: &'a str,
     target: TargetWords<'a>,
     resource: &'a Resource,
+    choices: Vec<ChoiceRow<'a>>,
     tiers: Vec<TierRow<'a>>,
+    entitled: bool,
     identity: Vec<&'static str>,
     lifetimes: Vec<LifetimeRow>,
     user: &'a User,
@@ -163,6 +166,21 @@ struct TierRow<'a> {
     sentence: &'a str,
     tools: String,
     irreversible: bool,
+}
+
+/// An organization whose data may be chosen.
+struct ChoiceRow<'a> {
+    id: &'a str,
+    name: &'a str,
+    shared: bool,
+    nodes: Vec<NodeRow<'a>>,
+}
+
+/// A node to which it may be narrowed.
+struct NodeRow<'a> {
+    value: String,
+    title: &'a str,
+    path: &'a str,
 }
 
 struct LifetimeRow {
@@ -298,7 +316,9 @@ pub(super) fn consent(
         redirect_uri: offer.redirect_uri,
         target,
         resource,
+        choices: choice_rows(&offer),
         tiers: tier_rows(&offer),
+        entitled: offer.entitled,
         identity: identity(offer.oidc),
         lifetimes: offer
             .lifetimes
@@ -309,6 +329,23 @@ pub(super) fn consent(
         user: offer.user,
     };
     html(StatusCode::OK, &template)
+}
+
+fn choice_rows<'a>(offer: &Offer<'a>) -> Vec<ChoiceRow<'a>> {
+    let several = offer.choices.len() > 1;
+    let row = |choice: &Choice<'a>| {
+        let id = choice.organization.as_str();
+        // Where there are several, a node says whose it is: it is not taken for another's of the same name.
+        let value = |path: &str| if several { format!("{id}:{path}") } else { path.to_owned() };
+        let node = |node: &&'a Node| NodeRow {
+            value: value(node.path.as_str()),
+            title: node.title.as_deref().unwrap_or_default(),
+            path: node.path.as_str(),
+        };
+        let nodes = choice.nodes.iter().map(node).collect();
+        ChoiceRow { id, name: choice.name.unwrap_or("Your own data"), shared: choice.name.is_some(), nodes }
+    };
+    offer.choices.iter().map(row).collect()
 }
 
 fn tier_rows<'a>(offer: &Offer<'a>) -> Vec<TierRow<'a>> {

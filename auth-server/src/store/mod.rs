@@ -91,6 +91,8 @@ pub trait Users: Send + Sync {
     async fn user_by_email(&self, email: &Email) -> Result<Option<User>>;
     /// All accounts, by address.
     async fn users(&self) -> Result<Vec<User>>;
+    /// Changes the groups of a person from those in `user` to others. `Lost`: they were changed meanwhile.
+    async fn set_groups(&self, user: &User, groups: &[String], event: &Event) -> Result<Applied>;
     /// Disables the account whose grants the sweep ends; its browser sessions end with them. `Lost`: there is no such
     /// account.
     async fn disable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied>;

@@ -189,3 +189,70 @@ async fn signing_keys_are_rotated_and_revoked() {
     let asked = e2e::process::client().get(userinfo).bearer_auth(&session.tokens.access);
     assert_eq!(Answer::to(asked).await.status, 401, "its tokens are refused");
 }
+
+#[tokio::test]
+async fn organizations_nodes_and_rules_are_made_shown_and_removed() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["*"]);
+    let acme = admin.send("POST", "/organizations", &json!({"name": "Acme"})).await.expect(201);
+    expect_problem(&admin.send("POST", "/organizations", &json!({"name": "Acme"})).await, 409, "conflict");
+    for wrong in [json!({"name": "own"}), json!({"name": "a:b"}), json!({})] {
+        expect_problem(&admin.send("POST", "/organizations", &wrong).await, 400, "invalid_request");
+    }
+    assert_eq!(admin.all("/organizations", 1).await, std::slice::from_ref(&acme));
+    let nodes = format!("/organizations/{}/nodes", text(&acme["id"]));
+    let specs = json!({"path": "alpha/specs", "title": "Specs"});
+    assert_eq!(admin.send("POST", &nodes, &specs).await.expect(201)["kind"], "project");
+    expect_problem(&admin.send("POST", &nodes, &specs).await, 409, "conflict");
+    expect_problem(&admin.send("POST", &nodes, &json!({"path": "../x"})).await, 400, "invalid_request");
+    assert_eq!(admin.all(&nodes, 1).await.len(), 2);
+    expect_problem(&admin.get("/organizations/nobody/nodes").await, 404, "not_found");
+
+    let rule = json!({
+        "holder": {"group": "staff"}, "tier": "write", "resource": house.mcp_url(), "organization": acme["id"], "node": "alpha/specs",
+    });
+    let made = admin.send("POST", "/entitlements", &rule).await.expect(201);
+    assert_eq!(made["listed"], json!([house.mcp_url()]));
+    expect_problem(&admin.send("POST", "/entitlements", &rule).await, 409, "conflict");
+    for (member, value) in [
+        ("holder", json!({"group": "staff", "user": "x"})),
+        ("holder", json!("nobody")),
+        ("holder", json!({"user": "nobody@example.test"})),
+        ("tier", json!("admin")),
+        ("organization", json!("Nobody")),
+        ("node", json!("beta")),
+        ("resource", json!("https://gone.test/x")),
+    ] {
+        let mut wrong = rule.clone();
+        wrong[member] = value;
+        expect_problem(&admin.send("POST", "/entitlements", &wrong).await, 400, "invalid_request");
+    }
+    let everyone = json!({"holder": "everyone", "tier": "read"});
+    admin.send("POST", "/entitlements", &everyone).await.expect(201);
+    let path = format!("/entitlements/{}", text(&made["id"]));
+    let listed = house.cli(&["entitlement", "list", "--json"], "").json();
+    assert!(listed.as_array().expect("a list").contains(&admin.get(&path).await.expect(200)));
+    assert_eq!(admin.all("/entitlements", 1).await.len(), 2);
+    assert_eq!(admin.post(&format!("{path}/disable")).await.expect(200)["disabled"], true);
+    assert_eq!(admin.post(&format!("{path}/enable")).await.expect(200)["disabled"], false);
+
+    let remove = format!("{nodes}/remove");
+    expect_problem(&admin.send("POST", &remove, &json!({"path": "alpha"})).await, 409, "conflict");
+    let gone = admin.send("POST", &remove, &json!({"path": "alpha", "force": true})).await.expect(200);
+    assert_eq!(gone, json!({"rules": 1, "grants": 0}));
+    expect_problem(&admin.send("POST", &remove, &json!({"path": "alpha"})).await, 404, "not_found");
+    for nothing in [path.as_str(), "/entitlements/x", "/entitlements/ent_01J00000000000000000000000"] {
+        expect_problem(&admin.delete(nothing).await, 404, "not_found");
+    }
+
+    let resource = admin.get("/resources").await.expect(200)["items"][0].clone();
+    let path = format!("/resources/{}", text(&resource["client_id"]));
+    assert_eq!(resource["access"], "listed");
+    let open = admin.send("PATCH", &path, &json!({"access": "everyone"})).await.expect(200);
+    assert_eq!(open["access"], "everyone");
+    expect_problem(&admin.send("PATCH", &path, &json!({"access": "nobody"})).await, 400, "invalid_request");
+    let alice = format!("/users/{}", house.alice().email);
+    let groups = admin.send("PATCH", &alice, &json!({"groups": ["staff", "ops", "ops"]})).await.expect(200);
+    assert_eq!(groups["groups"], json!(["ops", "staff"]));
+    expect_problem(&admin.send("PATCH", &alice, &json!({"groups": [""]})).await, 400, "invalid_request");
+}

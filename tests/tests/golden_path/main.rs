@@ -4,6 +4,7 @@
 mod consent;
 mod discovery;
 mod fixed_client;
+mod permissions;
 mod redirects;
 mod refresh;
 mod registration;

@@ -2,7 +2,9 @@
 
 pub mod admin_keys;
 pub mod clients;
+pub mod entitlements;
 pub mod grants;
+pub mod organizations;
 pub mod places;
 pub mod resources;
 pub mod sessions;

@@ -30,6 +30,8 @@ pub struct NewResource {
     pub name: String,
     /// How its permissions are chosen.
     pub mode: PermissionMode,
+    /// Whom it is for.
+    pub access: Access,
     /// What it can be allowed to do; that of the reference server when there is none.
     pub model: Option<PermissionModel>,
 }
@@ -105,7 +107,7 @@ pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, Resou
         uri: ResourceUri::parse(&new.url)?,
         name: clean_name(&new.name)?,
         mode: new.mode,
-        access: Access::Everyone,
+        access: new.access,
         model: new.model.unwrap_or_else(PermissionModel::artifacts),
         client_id: new_client_id(ID_PREFIX, now, desk.entropy)?,
         secret: secret.hash(),
@@ -155,6 +157,16 @@ pub async fn remove(desk: Desk<'_>, url: &str) -> Result<ResourceUri, ResourceEr
     let (uri, sweep, now) = named(desk, url)?;
     match desk.store.remove_resource(&uri, &sweep, &desk.event(Action::ResourceRemoved, &uri, now)).await? {
         Applied::Done => Ok(uri),
+        Applied::Lost => Err(ResourceError::Unknown(uri)),
+    }
+}
+
+/// Says whom a resource server is for.
+pub async fn set_access(desk: Desk<'_>, url: &str, access: Access) -> Result<Resource, ResourceError> {
+    let uri = ResourceUri::parse(url)?;
+    let event = desk.event(Action::ResourceAccessSet, &uri, desk.clock.now()).with("access", access.as_str());
+    match desk.store.set_access(&uri, access, &event).await? {
+        Applied::Done => show(desk, url).await,
         Applied::Lost => Err(ResourceError::Unknown(uri)),
     }
 }

@@ -68,6 +68,9 @@ pub enum UserError {
     /// There is none with this identifier.
     #[error("there is no account {0}; `user list` shows all")]
     UnknownId(UserId),
+    /// Somebody else changed it at the same moment.
+    #[error("the account was changed by somebody else at the same moment; look at it and try again")]
+    Raced,
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,8 +81,7 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
     let email = Email::parse(&new.email)?;
     check_new_password(&new.password)?;
     let name = new.name.as_deref().map(clean_name).transpose()?;
-    let mut groups: Vec<String> =
-        new.groups.iter().map(|group| clean_name(group)).collect::<Result<_, _>>()?;
+    let mut groups = clean(&new.groups)?;
     groups.sort();
     groups.dedup();
     // Hashing takes a while, so an address that is taken is refused before; the store has the last word all the same.
@@ -133,6 +135,53 @@ pub async fn show(desk: Desk<'_>, who: &str) -> Result<User, UserError> {
     }
     let email = Email::parse(who)?;
     desk.store.user_by_email(&email).await?.ok_or(UserError::Unknown(email))
+}
+
+/// Which groups a person is to be in.
+#[derive(Clone, Debug)]
+pub enum Groups {
+    /// These and no others.
+    Exactly(Vec<String>),
+    /// These too, and those not.
+    Change {
+        /// To join.
+        join: Vec<String>,
+        /// To leave.
+        leave: Vec<String>,
+    },
+}
+
+/// Says which groups a person is in. What that changes takes effect at the next refresh or introspection.
+pub async fn set_groups(desk: Desk<'_>, who: &str, groups: Groups) -> Result<User, UserError> {
+    let user = show(desk, who).await?;
+    let mut after: Vec<String> = match groups {
+        Groups::Exactly(groups) => clean(&groups)?,
+        Groups::Change { join, leave } => {
+            let leave = clean(&leave)?;
+            let stay = user.groups.iter().filter(|group| !leave.contains(group)).cloned();
+            stay.chain(clean(&join)?).collect()
+        }
+    };
+    after.sort();
+    after.dedup();
+    if after == user.groups {
+        return Ok(user);
+    }
+    let lacks = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|group| !those.contains(group)).cloned().collect()
+    };
+    let event = desk
+        .event(Action::UserGroupsSet, &user.id, desk.clock.now())
+        .with("joined", lacks(&after, &user.groups))
+        .with("left", lacks(&user.groups, &after));
+    match desk.store.set_groups(&user, &after, &event).await? {
+        Applied::Done => Ok(User { groups: after, ..user }),
+        Applied::Lost => Err(UserError::Raced),
+    }
+}
+
+fn clean(groups: &[String]) -> Result<Vec<String>, NameError> {
+    groups.iter().map(|group| clean_name(group)).collect()
 }
 
 /// Disables or enables an account. Either way its browser sessions and its grants end: nothing comes back with it.

@@ -10,7 +10,7 @@ use super::{
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
-    domain::resource::{PermissionMode, Resource},
+    domain::resource::{Access, PermissionMode, Resource},
     flows::admin::{
         Standing,
         resources::{self, NewResource, ResourceError},
@@ -44,9 +44,42 @@ pub(super) struct Add {
     /// How permissions are chosen.
     #[serde(default)]
     mode: Mode,
+    /// Whom it is for.
+    #[serde(default)]
+    access: Who,
     /// What it can be allowed to do; that of the reference server when there is none.
     #[schemars(with = "Option<view::Model>")]
     model: Option<PermissionModel>,
+}
+
+/// What changes of a resource server.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeResource")]
+pub(super) struct Change {
+    /// Whom it is for.
+    access: Who,
+}
+
+/// Whom a resource server is for.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Who {
+    /// Everybody with an account may do everything with their own data; rules add to that.
+    #[default]
+    Everyone,
+    /// Those only whom a rule names.
+    Listed,
+}
+
+impl From<Who> for Access {
+    fn from(who: Who) -> Self {
+        match who {
+            Who::Everyone => Self::Everyone,
+            Who::Listed => Self::Listed,
+        }
+    }
 }
 
 /// How permissions are chosen.
@@ -74,9 +107,15 @@ pub(super) async fn show(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view
 }
 
 pub(super) async fn add(call: Call, _: NoQuery, new: Add) -> Result<Created<view::Credentials>, Problem> {
-    let Add { resource: url, name, mode: Mode::Consent, model } = new;
-    let new = NewResource { url, name, mode: PermissionMode::Consent, model };
+    let Add { resource: url, name, mode: Mode::Consent, access, model } = new;
+    let new = NewResource { url, name, mode: PermissionMode::Consent, access: access.into(), model };
     Ok(Created(view::Credentials::from(&resources::add(call.desk(), new).await?)))
+}
+
+pub(super) async fn change(call: Call, _: NoQuery, change: Change) -> Result<Shown<view::Resource>, Problem> {
+    let resource = named(&call).await?;
+    let changed = resources::set_access(call.desk(), resource.uri.as_str(), change.access.into()).await?;
+    Ok(Shown(view::Resource::from(&changed)))
 }
 
 pub(super) async fn remove(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {

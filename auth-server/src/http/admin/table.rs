@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    admin_keys, audit, clients, grants, openapi, resources,
+    admin_keys, audit, clients, entitlements, grants, openapi, organizations, resources,
     route::{
         Method::{Delete, Get, Patch, Post},
         Route,
@@ -12,7 +12,10 @@ use super::{
 };
 use crate::domain::admin_key::{
     Need,
-    Noun::{AdminKeys, Audit, Clients, Grants, Keys, Resources, Sessions, Status, Users},
+    Noun::{
+        AdminKeys, Audit, Clients, Entitlements, Grants, Keys, Organizations, Resources, Sessions, Status,
+        Users,
+    },
     Verb::{Read, Write},
 };
 
@@ -38,6 +41,7 @@ fn all() -> Vec<Route> {
         Route::new((Get, "/users"), "list_users", Need(Users, Read), "List accounts.", users::list),
         Route::new((Post, "/users"), "create_user", Need(Users, Write), "Make an account.", users::create).fresh().conflicts(),
         Route::new((Get, "/users/{id}"), "get_user", Need(Users, Read), "Show one account.", users::show),
+        Route::new((Patch, "/users/{id}"), "set_user_groups", Need(Users, Write), "Say which groups a person is in.", users::change).fresh().conflicts(),
         Route::new((Post, "/users/{id}/disable"), "disable_user", Need(Users, Write), "Disable an account: its sessions and grants end.", users::disable).fresh(),
         Route::new((Post, "/users/{id}/enable"), "enable_user", Need(Users, Write), "Enable a disabled account. Nothing that ended comes back.", users::enable).fresh(),
 
@@ -54,9 +58,23 @@ fn all() -> Vec<Route> {
         Route::new((Get, "/resources"), "list_resources", Need(Resources, Read), "List resource servers.", resources::list),
         Route::new((Post, "/resources"), "add_resource", Need(Resources, Write), "Register a resource server.", resources::add).conflicts(),
         Route::new((Get, "/resources/{id}"), "get_resource", Need(Resources, Read), "Show one resource server.", resources::show),
+        Route::new((Patch, "/resources/{id}"), "change_resource", Need(Resources, Write), "Say whom a resource server is for.", resources::change).fresh(),
         Route::new((Delete, "/resources/{id}"), "remove_resource", Need(Resources, Write), "Remove a resource server: grants for it end.", resources::remove),
         Route::new((Post, "/resources/{id}/disable"), "disable_resource", Need(Resources, Write), "Disable a resource server: grants for it end.", resources::disable),
         Route::new((Post, "/resources/{id}/enable"), "enable_resource", Need(Resources, Write), "Enable a disabled resource server. Nothing that ended comes back.", resources::enable),
+
+        Route::new((Get, "/organizations"), "list_organizations", Need(Organizations, Read), "List the organizations that people share, by name.", organizations::list),
+        Route::new((Post, "/organizations"), "create_organization", Need(Organizations, Write), "Make an organization.", organizations::create).conflicts(),
+        Route::new((Get, "/organizations/{id}/nodes"), "list_nodes", Need(Organizations, Read), "List the nodes of an organization, by path.", organizations::nodes),
+        Route::new((Post, "/organizations/{id}/nodes"), "add_node", Need(Organizations, Write), "Make a node, and those above it that are not there yet.", organizations::add_node).conflicts(),
+        Route::new((Post, "/organizations/{id}/nodes/remove"), "remove_node", Need(Organizations, Write), "Remove a node and everything below it.", organizations::remove_node).fresh().conflicts(),
+
+        Route::new((Get, "/entitlements"), "list_entitlements", Need(Entitlements, Read), "List the rules that say who may do what where, oldest first.", entitlements::list),
+        Route::new((Post, "/entitlements"), "add_entitlement", Need(Entitlements, Write), "Add a rule. The first one for a resource server makes it for listed people only.", entitlements::add).fresh().conflicts(),
+        Route::new((Get, "/entitlements/{id}"), "get_entitlement", Need(Entitlements, Read), "Show one rule.", entitlements::show),
+        Route::new((Delete, "/entitlements/{id}"), "remove_entitlement", Need(Entitlements, Write), "Remove a rule. What it allowed is gone from the next refresh on.", entitlements::remove),
+        Route::new((Post, "/entitlements/{id}/disable"), "disable_entitlement", Need(Entitlements, Write), "Disable a rule, so that it allows nothing.", entitlements::disable),
+        Route::new((Post, "/entitlements/{id}/enable"), "enable_entitlement", Need(Entitlements, Write), "Enable a disabled rule again.", entitlements::enable).fresh(),
 
 
 

@@ -12,7 +12,7 @@ use crate::{
     domain::user::User,
     flows::admin::{
         Standing,
-        users::{self, NewUser, Role, UserError},
+        users::{self, Groups, NewUser, Role, UserError},
         view,
     },
 };
@@ -52,6 +52,21 @@ pub(super) struct Create {
     /// The password.
     #[schemars(length(min = 8, max = 1024))]
     password: String,
+}
+
+/// What changes of an account.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeUser")]
+pub(super) struct Change {
+    /// Names of groups: all that the person is in from now on.
+    groups: Vec<String>,
+}
+
+pub(super) async fn change(call: Call, _: NoQuery, change: Change) -> Result<Shown<view::User>, Problem> {
+    let user = named(&call).await?;
+    let groups = Groups::Exactly(change.groups);
+    Ok(Shown(view::User::from(&users::set_groups(call.desk(), user.id.as_str(), groups).await?)))
 }
 
 pub(super) async fn list(call: Call, query: Query, _: NoBody) -> Result<Shown<Page<view::User>>, Problem> {
@@ -98,7 +113,7 @@ impl From<UserError> for Problem {
     fn from(error: UserError) -> Self {
         match error {
             UserError::Store(error) => error.into(),
-            UserError::Taken(_) => Self::conflict(&error),
+            UserError::Taken(_) | UserError::Raced => Self::conflict(&error),
             UserError::Unknown(_) | UserError::UnknownId(_) => Self::not_found(&error),
             UserError::Busy(_) => Self::busy(&error),
             UserError::Email(_) | UserError::Name(_) | UserError::Password(_) => Self::invalid(&error),

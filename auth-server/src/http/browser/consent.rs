@@ -43,7 +43,8 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
     let decision = match posted.field("decision") {
         "authorize" => Decision::Authorize(Ticked {
             tiers: posted.form.all("tier").map(String::from).collect(),
-            organization: posted.form.one("organization").ok().flatten().map(String::from),
+            // Two are none that was offered.
+            organization: posted.form.one("organization").unwrap_or(Some("")).map(String::from),
             nodes: posted.form.all("node").map(String::from).collect(),
             expires: posted.form.one("expires").ok().flatten().map(String::from),
         }),

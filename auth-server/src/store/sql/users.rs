@@ -7,7 +7,9 @@ use doorward_shared::{
 };
 
 use super::{
-    Database, Db, applied, audit, ends, retry,
+    Database, Db, applied, audit, ends,
+    organizations::done,
+    retry,
     rows::{self, json_list, user_columns},
     sessions::end_others,
 };
@@ -46,6 +48,10 @@ impl Users for Database {
         let mut users: Vec<_> = rows.iter().map(rows::user).collect::<Result<_>>()?;
         users.sort_by(|a, b| a.email.cmp(&b.email));
         Ok(users)
+    }
+
+    async fn set_groups(&self, user: &User, groups: &[String], event: &Event) -> Result<Applied> {
+        retry(|| self.try_set_groups(user, groups, event)).await
     }
 
     async fn disable_user(&self, user: &UserId, sweep: &Sweep, event: &Event) -> Result<Applied> {
@@ -104,6 +110,19 @@ impl Database {
         audit::record(event, &mut tx).await?;
         tx.commit().await?;
         Ok(Applied::Done)
+    }
+
+    async fn try_set_groups(&self, user: &User, groups: &[String], event: &Event) -> Result<Applied> {
+        let json = |groups: &[String]| json_list(groups.iter().map(String::as_str));
+        let mut tx = self.begin().await?;
+        let sql = "update users set group_names = $1 where id = $2 and group_names = $3";
+        let set = sqlx::query(sql)
+            .bind(json(groups))
+            .bind(user.id.as_str())
+            .bind(json(&user.groups))
+            .execute(&mut *tx)
+            .await?;
+        done(set.rows_affected(), event, tx).await
     }
 
     /// Enabling ends sessions and grants too: a sign-in or a consent that was checked just before the account was disabled,

@@ -1,6 +1,7 @@
 //! What administrators are shown: one JSON shape for each noun, the same on the command line and in the admin API. Times are
 //! `NumericDate`s (RFC 7519 §2); what is not there is null; no secret is in any of them, but in those that say so.
 
+mod permissions;
 mod resource;
 
 use doorward_shared::{
@@ -14,7 +15,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use self::resource::{Credentials, Model, Resource};
+pub use self::{
+    permissions::{Entitlement, NewEntitlement, Node, Organization, RemovedNode},
+    resource::{Credentials, Model, Resource},
+};
 use super::clients::MadeClient;
 use crate::domain::{self, audit::StoredEvent};
 

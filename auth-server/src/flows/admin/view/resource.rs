@@ -15,6 +15,9 @@ pub struct Resource {
     pub name: String,
     /// How its permissions are chosen: `consent`.
     pub mode: String,
+    /// Whom it is for: `everyone` (all may do everything with their own data, and rules add to that) or `listed` (only rules
+    /// count).
+    pub access: String,
     /// The identifier with which it calls this server.
     pub client_id: String,
     /// What it can be allowed to do.
@@ -33,6 +36,7 @@ impl From<&domain::resource::Resource> for Resource {
             resource: resource.uri.to_string(),
             name: resource.name.clone(),
             mode: resource.mode.as_str().to_owned(),
+            access: resource.access.as_str().to_owned(),
             client_id: resource.client_id.to_string(),
             model: resource.model.clone(),
             disabled: resource.disabled_at.is_some(),
