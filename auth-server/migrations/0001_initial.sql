@@ -50,13 +50,15 @@ create table clients (
     grant_types text not null,
     auth_method text not null,
     secret_hash text,
+    former_secret_hash text,
     ceiling text,
     ceiling_places text not null,
     created_at bigint not null,
     disabled_at bigint,
     revoked_until bigint,
     about text not null,
-    check ((auth_method = 'none') = (secret_hash is null))
+    check ((auth_method = 'none') = (secret_hash is null)),
+    check (former_secret_hash is null or secret_hash is not null)
 );
 create index clients_by_origin on clients (origin, created_at);
 

@@ -12,7 +12,7 @@ use crate::{
     domain::client::{Client, ConfidentialMethod},
     flows::admin::{
         Desk, Standing,
-        clients::{self, ClientKind, NewClient},
+        clients::{self, ClientKind, MadeClient, NewClient},
         view,
     },
 };
@@ -30,6 +30,16 @@ pub(super) enum Command {
     },
     /// Enable a disabled client again; nothing that ended comes back.
     Enable {
+        /// The identifier of the client.
+        id: String,
+    },
+    /// Give a confidential client another secret, which is shown this once; the one it has stays good as well.
+    RotateSecret {
+        /// The identifier of the client.
+        id: String,
+    },
+    /// Make the secret from before the last rotation good for nothing.
+    RetireSecret {
         /// The identifier of the client.
         id: String,
     },
@@ -112,15 +122,7 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
                 ceiling,
                 ceiling_places,
             };
-            let made = clients::create(desk, &new).await?;
-            let mut text = format!("client_id: {}", made.client.id);
-            if let Some(secret) = &made.secret {
-                text = format!(
-                    "{text}\nclient_secret: {} (keep it now, it is not shown again)",
-                    secret.expose()
-                );
-            }
-            Answer::new(text, &view::NewClient::from(&made))
+            printed(&clients::create(desk, &new).await?)
         }
         Command::List => {
             let clients = clients::list(desk).await?;
@@ -131,6 +133,14 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
         }
         Command::Disable { id } => standing(desk, &id, Standing::Disabled).await,
         Command::Enable { id } => standing(desk, &id, Standing::Enabled).await,
+        Command::RotateSecret { id } => printed(&clients::rotate_secret(desk, &id).await?),
+        Command::RetireSecret { id } => {
+            let id = clients::retire_secret(desk, &id).await?;
+            Answer::new(
+                format!("retired the former secret of {id}"),
+                &json!({ "client_id": id.as_str(), "retired": true }),
+            )
+        }
         Command::Delete { id } => {
             let id = clients::delete(desk, &id).await?;
             Answer::new(
@@ -139,6 +149,15 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             )
         }
     }
+}
+
+/// A client with its new secret.
+fn printed(made: &MadeClient) -> Result<Answer, Failure> {
+    let mut text = format!("client_id: {}", made.client.id);
+    if let Some(secret) = &made.secret {
+        text = format!("{text}\nclient_secret: {} (keep it now, it is not shown again)", secret.expose());
+    }
+    Answer::new(text, &view::NewClient::from(made))
 }
 
 fn row(client: &Client) -> [String; 6] {

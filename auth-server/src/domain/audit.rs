@@ -126,6 +126,10 @@ actions! {
     ClientDisabled = "client_disabled";
     /// A client was enabled again.
     ClientEnabled = "client_enabled";
+    /// A client got another secret; the one before stays good for a while.
+    ClientSecretRotated = "client_secret_rotated";
+    /// The secret of a client before the last one is good for nothing any more.
+    ClientSecretRetired = "client_secret_retired";
     /// A client was removed, and its grants ended.
     ClientDeleted = "client_deleted";
     /// A resource server was registered.

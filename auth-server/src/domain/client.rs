@@ -65,6 +65,8 @@ pub enum Credentials {
         method: ConfidentialMethod,
         /// The hash of its secret.
         secret: SecretHash<ClientSecret>,
+        /// The hash of the secret before, while the client is being taught the new one.
+        former: Option<SecretHash<ClientSecret>>,
     },
 }
 
@@ -106,6 +108,13 @@ impl Client {
                 AuthMethod::ClientSecretBasic
             }
         }
+    }
+}
+
+impl Credentials {
+    /// A new confidential client.
+    pub const fn confidential(method: ConfidentialMethod, secret: SecretHash<ClientSecret>) -> Self {
+        Self::Confidential { method, secret, former: None }
     }
 }
 

@@ -33,12 +33,8 @@ pub fn admit(
     }
     let credentials = match metadata.token_endpoint_auth_method {
         AuthMethod::None => Credentials::Public,
-        AuthMethod::ClientSecretPost => {
-            Credentials::Confidential { method: ConfidentialMethod::Post, secret }
-        }
-        AuthMethod::ClientSecretBasic => {
-            Credentials::Confidential { method: ConfidentialMethod::Basic, secret }
-        }
+        AuthMethod::ClientSecretPost => Credentials::confidential(ConfidentialMethod::Post, secret),
+        AuthMethod::ClientSecretBasic => Credentials::confidential(ConfidentialMethod::Basic, secret),
     };
     Ok(Client {
         id,

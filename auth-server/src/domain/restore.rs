@@ -122,6 +122,10 @@ impl Since {
             Action::PasswordChanged => self.users.outdate(object()?, event.at),
             Action::ClientDisabled => self.clients.disable(object()?, event.at),
             Action::ClientEnabled => self.clients.enable(&object()?, event.at),
+            // The backup may hold a secret that was given up since.
+            Action::ClientSecretRotated | Action::ClientSecretRetired => {
+                self.clients.outdate(object()?, event.at);
+            }
             // What is registered again under the name is another client, with another secret.
             Action::ClientDeleted => {
                 self.clients.removed.insert(object()?);

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod hold;
 mod permissions;
 mod postgres;
+mod registry;
 mod sqlite;
 
 use std::sync::Arc;
@@ -24,17 +25,16 @@ use doorward_shared::{
 pub use self::{
     administration::{AdminKeys, Pages},
     permissions::{Changed, Entitlements, Organizations},
+    registry::{Clients, Resources},
 };
 use crate::domain::{
     audit::{Action, Checkpoint, Event, StoredEvent},
-    client::Client,
     code::{FailedTry, IssuedCode, Redemption, StoredCode},
     email::Email,
     grant::{Grant, Method, State, Use},
     ids::{EventId, GrantId, OrganizationId, UserId},
     policy::SessionPolicy,
     refresh::{RefreshToken, Rotation},
-    resource::Resource,
     restore::Restoration,
     revocation::{Narrowing, Revocation, Sweep},
     session::Session,
@@ -138,47 +138,6 @@ pub trait Sessions: Send + Sync {
         keep: &SecretHash<SessionCookie>,
         event: &Event,
     ) -> Result<u64>;
-}
-
-/// Clients.
-#[async_trait]
-pub trait Clients: Send + Sync {
-    /// Stores a new client. `Lost`: the identifier is taken.
-    async fn insert_client(&self, client: &Client, event: &Event) -> Result<Applied>;
-    /// Stores a client that the configuration describes, or brings the stored one in line with it. Its grants stay.
-    async fn put_configured_client(&self, client: &Client) -> Result<()>;
-    /// The client with this identifier.
-    async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
-    /// All clients, newest first.
-    async fn clients(&self) -> Result<Vec<Client>>;
-    /// Disables the client whose grants the sweep ends. `Lost`: there is none.
-    async fn disable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
-    /// Enables a client again. `Lost`: there is none.
-    async fn enable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
-    /// Removes the client whose grants the sweep ends. `Lost`: there is none.
-    async fn delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
-    /// Forgets clients that registered themselves before `before` and have no grant, not even an ended one that is still
-    /// remembered. Answers how many.
-    async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64>;
-}
-
-/// Resource servers.
-#[async_trait]
-pub trait Resources: Send + Sync {
-    /// Stores a new resource server. `Lost`: one with the same address (folded) is there.
-    async fn insert_resource(&self, resource: &Resource, event: &Event) -> Result<Applied>;
-    /// The resource server that is meant by this address, in any spelling.
-    async fn resource(&self, uri: &ResourceUri) -> Result<Option<Resource>>;
-    /// The resource server that calls this server under this identifier.
-    async fn resource_of(&self, caller: &ClientId) -> Result<Option<Resource>>;
-    /// All resource servers, by address.
-    async fn resources(&self) -> Result<Vec<Resource>>;
-    /// Disables the resource server for which the sweep ends all grants. `Lost`: there is none.
-    async fn disable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
-    /// Enables a resource server again. `Lost`: there is none.
-    async fn enable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
-    /// Removes the resource server for which the sweep ends all grants. `Lost`: there is none.
-    async fn remove_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
 }
 
 /// Grants with their codes and refresh tokens.

@@ -23,6 +23,7 @@ on_each_backend! {
     an_identifier_is_taken_once,
     clients_are_listed_newest_first,
     a_configured_client_follows_its_configuration_and_keeps_its_grants,
+    a_client_has_two_secrets_at_most_and_the_oldest_goes_first,
     deleting_a_client_ends_its_grants_and_nobody_elses,
     a_deleted_client_that_comes_back_finds_no_live_grant,
     a_grant_that_is_made_while_its_client_is_deleted_never_lives,
@@ -36,7 +37,7 @@ on_each_backend! {
 fn same(a: &Client, b: &Client) -> bool {
     let secret = |client: &Client| match &client.credentials {
         Credentials::Public => None,
-        Credentials::Confidential { secret, .. } => Some(*secret),
+        Credentials::Confidential { secret, former, .. } => Some((*secret, *former)),
     };
     format!("{a:?}") == format!("{b:?}") && secret(a) == secret(b)
 }
@@ -45,7 +46,11 @@ async fn what_is_stored_of_a_client_comes_back_as_it_was(backend: &Backend) {
     let store = backend.store().await;
     let confidential = |id, method| Client {
         origin: Origin::Administrator,
-        credentials: Credentials::Confidential { method, secret: secret().hash() },
+        credentials: Credentials::Confidential {
+            method,
+            secret: secret().hash(),
+            former: Some(secret().hash()),
+        },
         ceiling: Some("read".to_owned()),
         ceiling_places: vec![Place::parse("own:alpha/site").unwrap(), Place::parse("own").unwrap()],
         disabled_at: Some(at(4)),
@@ -253,6 +258,30 @@ async fn a_grant_that_is_under_way_when_its_client_is_deleted_ends(backend: &Bac
     assert_eq!(answer, Applied::Done);
     assert!(world.store.client(&world.client.id).await.unwrap().is_none());
     assert_eq!(backend.number("select count(*) from grants where ended_at is not null").await, 1);
+}
+
+async fn a_client_has_two_secrets_at_most_and_the_oldest_goes_first(backend: &Backend) {
+    let store = backend.store().await;
+    let [first, second, third] = [secret().hash(), secret().hash(), secret().hash()];
+    let credentials = Credentials::confidential(ConfidentialMethod::Post, first);
+    let client = Client { origin: Origin::Administrator, credentials, ..client("rotating") };
+    assert_eq!(store.insert_client(&client, &event()).await.unwrap(), Applied::Done);
+    let secrets = async || match store.client(&client.id).await.unwrap().unwrap().credentials {
+        Credentials::Confidential { secret, former, .. } => (secret, former),
+        Credentials::Public => panic!("it is confidential"),
+    };
+    assert_eq!(store.retire_client_secret(&client.id, &event()).await.unwrap(), Applied::Lost);
+    // Whoever rotates what is not the first of the two any more has lost a race.
+    for (secrets, answer) in [
+        ((&first, &second), Applied::Done),
+        ((&first, &third), Applied::Lost),
+        ((&second, &third), Applied::Done),
+    ] {
+        assert_eq!(store.rotate_client_secret(&client.id, secrets, &event()).await.unwrap(), answer);
+    }
+    assert_eq!(secrets().await, (third, Some(second)));
+    assert_eq!(store.retire_client_secret(&client.id, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(secrets().await, (third, None));
 }
 
 async fn a_code_for_a_client_whose_deletion_is_under_way_is_lost(backend: &Backend) {

@@ -96,6 +96,17 @@ pub enum ClientError {
     /// There is none.
     #[error("there is no client {0}; `client list` shows all")]
     Unknown(ClientId),
+    /// It has no secret.
+    #[error("{0} is a public client and has no secret; register a confidential one in its place")]
+    Public(ClientId),
+    /// There is nothing to retire.
+    #[error("{0} has one secret and needs it; `client rotate-secret` makes another one first")]
+    OneSecret(ClientId),
+    /// Somebody else changed it at the same time.
+    #[error(
+        "the secret of {0} was changed by somebody else at this moment; nothing was done, try again if you still want to"
+    )]
+    Contended(ClientId),
     /// It comes from the configuration and would be back at the next start.
     #[error("{0} is the fixed client of the configuration; set fixed_client.enabled = false first")]
     Configured(ClientId),
@@ -128,7 +139,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         ClientKind::Public => (Credentials::Public, None),
         ClientKind::Confidential(method) => {
             let secret = Secret::generate(desk.entropy);
-            (Credentials::Confidential { method, secret: secret.hash() }, Some(secret))
+            (Credentials::confidential(method, secret.hash()), Some(secret))
         }
     };
     let client = Client {
@@ -181,6 +192,34 @@ pub async fn delete(desk: Desk<'_>, id: &str) -> Result<ClientId, ClientError> {
     match desk.store.delete_client(&id, &sweep, &desk.event(Action::ClientDeleted, &id, now)).await? {
         Applied::Done => Ok(id),
         Applied::Lost => Err(ClientError::Unknown(id)),
+    }
+}
+
+/// Gives a confidential client another secret; the one it has stays good until it is retired, or until the next rotation.
+pub async fn rotate_secret(desk: Desk<'_>, id: &str) -> Result<MadeClient, ClientError> {
+    let mut client = show(desk, id).await?;
+    let Credentials::Confidential { method, secret: before, .. } = client.credentials else {
+        return Err(ClientError::Public(client.id));
+    };
+    let secret = Secret::generate(desk.entropy);
+    let event = desk.event(Action::ClientSecretRotated, &client.id, desk.clock.now());
+    match desk.store.rotate_client_secret(&client.id, (&before, &secret.hash()), &event).await? {
+        Applied::Done => {
+            client.credentials =
+                Credentials::Confidential { method, secret: secret.hash(), former: Some(before) };
+            Ok(MadeClient { client, secret: Some(secret) })
+        }
+        Applied::Lost => Err(ClientError::Contended(client.id)),
+    }
+}
+
+/// Makes the secret before the last rotation good for nothing.
+pub async fn retire_secret(desk: Desk<'_>, id: &str) -> Result<ClientId, ClientError> {
+    let client = show(desk, id).await?;
+    let event = desk.event(Action::ClientSecretRetired, &client.id, desk.clock.now());
+    match desk.store.retire_client_secret(&client.id, &event).await? {
+        Applied::Done => Ok(client.id),
+        Applied::Lost => Err(ClientError::OneSecret(client.id)),
     }
 }
 

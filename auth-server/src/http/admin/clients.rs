@@ -125,6 +125,22 @@ pub(super) async fn delete(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Pr
     Ok(Gone)
 }
 
+pub(super) async fn rotate_secret(
+    call: Call,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<Shown<view::NewClient>, Problem> {
+    let client = named(&call).await?;
+    let made = clients::rotate_secret(call.desk(), client.id.as_str()).await?;
+    Ok(Shown(view::NewClient::from(&made)))
+}
+
+pub(super) async fn retire_secret(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {
+    let client = named(&call).await?;
+    clients::retire_secret(call.desk(), client.id.as_str()).await?;
+    Ok(Gone)
+}
+
 pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Client>, Problem> {
     standing(&call, Standing::Disabled).await
 }
@@ -147,7 +163,11 @@ impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Store(error) | ClientError::Place(PlaceError::Store(error)) => error.into(),
-            ClientError::Taken(_) | ClientError::Configured(_) => Self::conflict(&error),
+            ClientError::Taken(_)
+            | ClientError::Configured(_)
+            | ClientError::Public(_)
+            | ClientError::OneSecret(_)
+            | ClientError::Contended(_) => Self::conflict(&error),
             ClientError::Unknown(_) => Self::not_found(&error),
             _ => Self::invalid(&error),
         }

@@ -52,6 +52,8 @@ fn all() -> Vec<Route> {
         Route::new((Post, "/clients"), "create_client", Need(Clients, Write), "Register a client.", clients::create).conflicts(),
         Route::new((Get, "/clients/{id}"), "get_client", Need(Clients, Read), "Show one client.", clients::show),
         Route::new((Delete, "/clients/{id}"), "delete_client", Need(Clients, Write), "Remove a client: its grants end.", clients::delete).conflicts(),
+        Route::new((Post, "/clients/{id}/secret"), "rotate_client_secret", Need(Clients, Write), "Give a confidential client another secret. The one it has stays good until it is retired.", clients::rotate_secret).fresh().conflicts(),
+        Route::new((Delete, "/clients/{id}/former-secret"), "retire_client_secret", Need(Clients, Write), "Make the secret before the last one good for nothing.", clients::retire_secret).conflicts(),
         Route::new((Post, "/clients/{id}/disable"), "disable_client", Need(Clients, Write), "Disable a client: its grants end.", clients::disable),
         Route::new((Post, "/clients/{id}/enable"), "enable_client", Need(Clients, Write), "Enable a disabled client. Nothing that ended comes back.", clients::enable),
 

@@ -2,7 +2,12 @@
 
 use async_trait::async_trait;
 use doorward_shared::{
-    client_id::ClientId, redirect_uri::RedirectUri, revocation::Claim, time::Timestamp, token::GrantType,
+    client_id::ClientId,
+    redirect_uri::RedirectUri,
+    revocation::Claim,
+    secret::{ClientSecret, SecretHash},
+    time::Timestamp,
+    token::GrantType,
 };
 use sqlx::query::Query;
 
@@ -22,8 +27,8 @@ use crate::{
 macro_rules! insert {
     () => {
         "insert into clients (id, name, origin, redirect_uris, post_logout_redirect_uris, grant_types, auth_method, secret_hash,
-        ceiling, ceiling_places, created_at, disabled_at, revoked_until, about)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+        former_secret_hash, ceiling, ceiling_places, created_at, disabled_at, revoked_until, about)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
     };
 }
 
@@ -40,7 +45,8 @@ impl Clients for Database {
             " on conflict (id) do update set name = excluded.name, origin = excluded.origin,
             redirect_uris = excluded.redirect_uris,
             post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
-            auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, ceiling = excluded.ceiling,
+            auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, former_secret_hash = excluded.former_secret_hash,
+            ceiling = excluded.ceiling,
             ceiling_places = excluded.ceiling_places,
             about = excluded.about"
         ));
@@ -72,6 +78,24 @@ impl Clients for Database {
         retry(|| self.try_bar(sql, id.as_str(), sweep, event)).await
     }
 
+    async fn rotate_client_secret(
+        &self,
+        id: &ClientId,
+        (before, after): (&SecretHash<ClientSecret>, &SecretHash<ClientSecret>),
+        event: &Event,
+    ) -> Result<Applied> {
+        let sql = "update clients set former_secret_hash = secret_hash, secret_hash = $1
+            where id = $2 and secret_hash = $3";
+        let change = || sqlx::query(sql).bind(after.to_text()).bind(id.as_str()).bind(before.to_text());
+        retry(|| self.try_change_secret(change(), event)).await
+    }
+
+    async fn retire_client_secret(&self, id: &ClientId, event: &Event) -> Result<Applied> {
+        let sql =
+            "update clients set former_secret_hash = null where id = $1 and former_secret_hash is not null";
+        retry(|| self.try_change_secret(sqlx::query(sql).bind(id.as_str()), event)).await
+    }
+
     async fn delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
         retry(|| self.try_delete_client(id, sweep, event)).await
     }
@@ -90,6 +114,17 @@ impl Database {
         let insert = sqlx::query(concat!(insert!(), " on conflict do nothing"));
         let inserted = bind(insert, &client).execute(&mut *tx).await?;
         if inserted.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(event, &mut tx).await?;
+        tx.commit().await?;
+        Ok(Applied::Done)
+    }
+
+    async fn try_change_secret(&self, change: Query<'_, Db, Arguments>, event: &Event) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        if change.execute(&mut *tx).await?.rows_affected() == 0 {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
@@ -129,9 +164,11 @@ impl Database {
 type Arguments = <Db as sqlx::Database>::Arguments;
 
 fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db, Arguments> {
-    let secret = match &client.credentials {
-        Credentials::Public => None,
-        Credentials::Confidential { secret, .. } => Some(secret.to_text()),
+    let (secret, former) = match &client.credentials {
+        Credentials::Public => (None, None),
+        Credentials::Confidential { secret, former, .. } => {
+            (Some(secret.to_text()), former.map(|hash| hash.to_text()))
+        }
     };
     let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
     query
@@ -143,6 +180,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(json_list(client.grant_types.iter().copied().map(GrantType::as_str)))
         .bind(client.auth_method().as_str())
         .bind(secret)
+        .bind(former)
         .bind(client.ceiling.as_deref())
         .bind(json_list(places.iter().map(String::as_str)))
         .bind(client.created_at.seconds())

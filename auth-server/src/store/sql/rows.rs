@@ -63,6 +63,7 @@ macro_rules! client_columns {
         clients.redirect_uris as "clients.redirect_uris",
         clients.post_logout_redirect_uris as "clients.post_logout_redirect_uris", clients.grant_types as "clients.grant_types",
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
+        clients.former_secret_hash as "clients.former_secret_hash",
         clients.ceiling as "clients.ceiling", clients.ceiling_places as "clients.ceiling_places",
         clients.created_at as "clients.created_at",
         clients.disabled_at as "clients.disabled_at", clients.revoked_until as "clients.revoked_until",
@@ -168,6 +169,12 @@ pub(super) fn session(row: &Row) -> Result<Session> {
 pub(super) fn client(row: &Row) -> Result<Client> {
     let method = read(row, "clients.auth_method", AuthMethod::parse)?;
     let secret = || read(row, "clients.secret_hash", SecretHash::from_text);
+    let former = match cell::<Option<&str>>(row, "clients.former_secret_hash")? {
+        Some(text) => {
+            Some(SecretHash::from_text(text).ok_or_else(|| senseless("clients.former_secret_hash"))?)
+        }
+        None => None,
+    };
     Ok(Client {
         id: read(row, "clients.id", |text| ClientId::parse(text).ok())?,
         name: cell(row, "clients.name")?,
@@ -178,10 +185,10 @@ pub(super) fn client(row: &Row) -> Result<Client> {
         credentials: match method {
             AuthMethod::None => Credentials::Public,
             AuthMethod::ClientSecretPost => {
-                Credentials::Confidential { method: ConfidentialMethod::Post, secret: secret()? }
+                Credentials::Confidential { method: ConfidentialMethod::Post, secret: secret()?, former }
             }
             AuthMethod::ClientSecretBasic => {
-                Credentials::Confidential { method: ConfidentialMethod::Basic, secret: secret()? }
+                Credentials::Confidential { method: ConfidentialMethod::Basic, secret: secret()?, former }
             }
         },
         ceiling: cell(row, "clients.ceiling")?,

@@ -20,7 +20,7 @@ pub use self::{
     resource::{Credentials, Model, Resource},
 };
 use super::clients::MadeClient;
-use crate::domain::{self, audit::StoredEvent};
+use crate::domain::{self, audit::StoredEvent, client::Credentials as Proof};
 
 /// A person's account.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -70,6 +70,8 @@ pub struct Client {
     pub label: String,
     /// How it proves itself (RFC 7591).
     pub token_endpoint_auth_method: String,
+    /// How many secrets are good: two between a rotation and the end of the former one.
+    pub secrets: u8,
     /// Where answers may be sent.
     pub redirect_uris: Vec<String>,
     /// Where people may be sent after they signed out.
@@ -95,6 +97,11 @@ impl From<&domain::client::Client> for Client {
             client_name: client.name.clone(),
             label: client.label().as_str().to_owned(),
             token_endpoint_auth_method: client.auth_method().as_str().to_owned(),
+            secrets: match client.credentials {
+                Proof::Public => 0,
+                Proof::Confidential { former: None, .. } => 1,
+                Proof::Confidential { former: Some(_), .. } => 2,
+            },
             redirect_uris: texts(&client.redirect_uris),
             post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
             grant_types: client.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect(),
