@@ -28,6 +28,21 @@ create table setup_links (
     used_at bigint
 );
 
+-- One-time links: without user_id an invitation, of which an account with this address comes; with it a reset.
+create table account_links (
+    hash text not null primary key,
+    user_id text references users (id),
+    email text not null,
+    name text,
+    group_names text not null,
+    created_at bigint not null,
+    expires_at bigint not null,
+    used_at bigint
+);
+create index account_links_of_email on account_links (email);
+create index account_links_of_user on account_links (user_id);
+create index account_links_by_expiry on account_links (expires_at);
+
 create table sessions (
     hash text not null primary key,
     user_id text not null references users (id),

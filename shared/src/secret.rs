@@ -78,6 +78,8 @@ kinds! {
     DeviceCookie = "dwd_", "device cookie";
     /// The one-time link that makes the first administrator.
     SetupLink = "dwl_", "setup link";
+    /// A one-time link with which somebody chooses a password: an invitation, or a reset.
+    AccountLink = "dwo_", "one-time link";
     /// A key of a program that uses the admin API.
     AdminKey = "dwa_", "admin key";
     /// A key of a person for some of their permissions, with 256 random bits.

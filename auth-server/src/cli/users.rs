@@ -15,6 +15,7 @@ use crate::{
     domain::user::{MAX_PASSWORD, User},
     flows::admin::{
         Desk, Standing,
+        links::{self, Invitation},
         users::{self, Groups, NewUser, Role},
         view,
     },
@@ -25,6 +26,23 @@ use crate::{
 pub(super) enum Command {
     /// Make an account.
     Create(Create),
+    /// Invite somebody: prints a one-time link, good for a day, of which an account comes.
+    Invite {
+        /// The e-mail address, which will be the account's name.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+        /// What to call the person.
+        #[arg(long)]
+        name: Option<String>,
+        /// Put the person into this group; may be given more than once.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Print a one-time link, good for a day, with which a person chooses another password.
+    Reset {
+        /// The e-mail address of the account.
+        email: String,
+    },
     /// List all accounts.
     List,
     /// Say which groups a person is in.
@@ -86,6 +104,14 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
             let user =
                 users::create(desk, &passwords, NewUser { email, name, groups, role, password }).await?;
             Answer::new(format!("made the account {}", user.email), &view::User::from(&user))
+        }
+        Command::Invite { email, name, groups } => {
+            let made = links::invite(desk, Invitation { email, name, groups }).await?;
+            Answer::new(made.url(desk), &view::Link::new(desk, &made))
+        }
+        Command::Reset { email } => {
+            let made = links::reset(desk, &email).await?;
+            Answer::new(made.url(desk), &view::Link::new(desk, &made))
         }
         Command::List => {
             let users = users::list(desk).await?;

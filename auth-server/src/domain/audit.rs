@@ -114,6 +114,10 @@ actions! {
     SetUp = "set_up";
     /// An account was made.
     UserCreated = "user_created";
+    /// An administrator invited somebody: a one-time link was made, of which an account comes.
+    UserInvited = "user_invited";
+    /// A one-time link was made, with which a person chooses another password.
+    ResetLinkMade = "reset_link_made";
     /// An account was disabled, and everything of it ended.
     UserDisabled = "user_disabled";
     /// An account was enabled again.

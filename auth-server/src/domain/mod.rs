@@ -15,6 +15,7 @@ pub mod entitlement;
 mod fixture;
 pub mod grant;
 pub mod ids;
+pub mod link;
 pub mod logout;
 pub mod organization;
 pub mod policy;

@@ -163,12 +163,14 @@ impl Since {
             Action::ClientCreated => self.made.clients += 1,
             Action::ResourceAdded => self.made.resources += 1,
             Action::AdminKeyCreated => self.made.admin_keys += 1,
-            // All grants and sessions end and all keys are revoked anyway; the rest changes nothing.
+            // All grants, sessions and links end and all keys are revoked anyway; the rest changes nothing.
             Action::SignedIn
             | Action::SignInFailed
             | Action::SignedOut
             | Action::SessionEnded
             | Action::OtherSessionsEnded
+            | Action::UserInvited
+            | Action::ResetLinkMade
             | Action::ClientRegistered
             | Action::OrganizationCreated
             | Action::NodeAdded

@@ -17,7 +17,8 @@ pub async fn tidy(ctx: &Context) -> Result<(), StoreError> {
     let now = ctx.now();
     let clients = ctx.store.forget_unused_clients(now.minus(ctx.policy.registration.unused_ttl)).await?;
     let grants = ctx.store.forget_ended(now.minus(KEEP_ENDED), &ctx.policy.session).await?;
+    let links = ctx.store.forget_account_links(now.minus(KEEP_ENDED)).await?;
     let revocations = ctx.store.forget_revocations(now).await?;
-    tracing::debug!(clients, grants, revocations, "forgot what is over");
+    tracing::debug!(clients, grants, links, revocations, "forgot what is over");
     Ok(())
 }

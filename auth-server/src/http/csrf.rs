@@ -21,6 +21,8 @@ pub(super) const FIELD: &str = "csrf";
 pub(super) enum Purpose<'a> {
     /// Making the first administrator.
     Setup,
+    /// Choosing a password, behind a one-time link, which is the secret.
+    Link,
     /// Signing in, to go on with this request.
     SignIn(&'a str),
     /// Answering this request, in this session: what was shown to one person cannot be answered by the next.
@@ -35,6 +37,7 @@ impl<'a> Purpose<'a> {
     fn parts(&self, browser: &'a Secret<BrowserCookie>) -> [&'a str; 4] {
         let [name, request, session] = match *self {
             Self::Setup => ["setup", "", ""],
+            Self::Link => ["link", "", ""],
             Self::SignIn(request) => ["login", request, ""],
             Self::Consent(request, session) => ["consent", request, session.unwrap_or_default()],
             Self::SignOut => ["logout", "", ""],

@@ -33,6 +33,8 @@ pub enum Name {
     Consent,
     /// The page that makes the first administrator.
     Setup,
+    /// The page behind a one-time link.
+    Link,
     /// The front page.
     Home,
     /// One's own account.
@@ -103,6 +105,7 @@ impl Endpoint {
             | Name::Login
             | Name::Consent
             | Name::Setup
+            | Name::Link
             | Name::AccountPassword
             | Name::AccountSessions => "GET, POST",
             Name::Introspect | Name::Logout => "POST",
@@ -142,6 +145,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
     (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
+    (Name::Link, &["/link/{link}"], Cors::None, Cache::NoStore),
     (Name::AdminApi, &["/admin/api/v1"], Cors::None, Cache::NoStore),
     (Name::Home, &["/"], Cors::None, Cache::NoStore),
     (Name::Account, &["/account"], Cors::None, Cache::NoStore),

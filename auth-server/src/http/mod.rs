@@ -105,6 +105,9 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::AccountSessions => resource
             .route(web::get().to(browser::account::sessions::get))
             .route(web::post().to(browser::account::sessions::post)),
+        Name::Link => {
+            resource.route(web::get().to(browser::link::get)).route(web::post().to(browser::link::post))
+        }
         Name::Home => resource.route(web::get().to(browser::home::get)),
         Name::Stylesheet => resource.route(web::get().to(pages::stylesheet)),
         Name::Icon => resource.route(web::get().to(pages::icon)),

@@ -56,6 +56,15 @@ pub(super) struct SetupPage<'a> {
     pub(super) problem: Option<&'a str>,
 }
 
+/// The form behind a one-time link.
+#[derive(Debug)]
+pub(super) struct LinkPage<'a> {
+    pub(super) invited: bool,
+    pub(super) email: &'a str,
+    pub(super) name: &'a str,
+    pub(super) problem: Option<&'a str>,
+}
+
 /// An error page: what happened, why, and the next step.
 #[derive(Debug)]
 pub(super) struct Problem<'a> {
@@ -86,6 +95,15 @@ struct SetupTemplate<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "link.html")]
+struct LinkTemplate<'a> {
+    frame: Frame,
+    action: &'a str,
+    csrf: &'a str,
+    page: &'a LinkPage<'a>,
+}
+
+#[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorTemplate<'a> {
     frame: Frame,
@@ -113,6 +131,14 @@ struct LogoutTemplate<'a> {
 struct SignedOutTemplate<'a> {
     frame: Frame,
     back: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "done.html")]
+struct DoneTemplate<'a> {
+    frame: Frame,
+    title: &'a str,
+    text: &'a str,
 }
 
 #[derive(Template)]
@@ -258,6 +284,20 @@ pub(super) fn logout(
 /// Says that nobody is signed in any more, with a way on if there is one.
 pub(super) fn signed_out(site: &Site, back: Option<&str>) -> HttpResponse {
     html(StatusCode::OK, &SignedOutTemplate { frame: frame(site), back })
+}
+
+pub(super) fn link(
+    site: &Site,
+    action: &str,
+    page: &LinkPage<'_>,
+    csrf: &str,
+    status: StatusCode,
+) -> HttpResponse {
+    html(status, &LinkTemplate { frame: frame(site), action, csrf, page })
+}
+
+pub(super) fn done(site: &Site, title: &str, text: &str) -> HttpResponse {
+    html(StatusCode::OK, &DoneTemplate { frame: frame(site), title, text })
 }
 
 pub(super) fn home(site: &Site, user: &User, resources: &[Resource], csrf: &str) -> HttpResponse {

@@ -3,6 +3,7 @@
 //!
 //! No verb hands out a connection or a transaction, so a backend is free to commit many waiting verbs with one sync.
 
+mod accounts;
 mod administration;
 pub mod archive;
 pub mod hold;
@@ -23,6 +24,7 @@ use doorward_shared::{
 };
 
 pub use self::{
+    accounts::AccountLinks,
     administration::{AdminKeys, Pages},
     permissions::{Changed, Entitlements, Organizations},
     registry::{Clients, Resources},
@@ -317,6 +319,7 @@ pub trait Store:
     + Resources
     + Organizations
     + Entitlements
+    + AccountLinks
     + Grants
     + SigningKeys
     + AdminKeys

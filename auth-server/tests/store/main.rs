@@ -6,6 +6,7 @@
 
 #[macro_use]
 mod backend;
+mod account_links;
 mod admin_keys;
 mod backups;
 mod clients;

@@ -1,4 +1,5 @@
 //! What people do with their own accounts, in a browser without scripts.
 
+mod links;
 mod person;
 mod sessions;

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod entitlements;
 pub mod grants;
 pub mod organizations;
+pub mod links;
 pub mod places;
 pub mod resources;
 pub mod sessions;
@@ -75,7 +76,7 @@ fn new_client_id(prefix: &str, now: Timestamp, entropy: &dyn Entropy) -> Result<
 }
 
 /// A name that people will read on a page: trimmed, not empty, not endless, without control characters.
-fn clean_name(text: &str) -> Result<String, NameError> {
+pub(super) fn clean_name(text: &str) -> Result<String, NameError> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
         return Err(NameError);

@@ -65,6 +65,9 @@ pub enum UserError {
     /// There is none.
     #[error("there is no account {0}; `user list` shows all")]
     Unknown(Email),
+    /// It is disabled.
+    #[error("the account {0} is disabled; `user enable` lets the person in again")]
+    Disabled(Email),
     /// There is none with this identifier.
     #[error("there is no account {0}; `user list` shows all")]
     UnknownId(UserId),
@@ -81,9 +84,7 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
     let email = Email::parse(&new.email)?;
     check_new_password(&new.password)?;
     let name = new.name.as_deref().map(clean_name).transpose()?;
-    let mut groups = clean(&new.groups)?;
-    groups.sort();
-    groups.dedup();
+    let groups = groups_of(&new.groups)?;
     // Hashing takes a while, so an address that is taken is refused before; the store has the last word all the same.
     if desk.store.user_by_email(&email).await?.is_some() {
         return Err(UserError::Taken(email));
@@ -108,6 +109,14 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
         Applied::Done => Ok(user),
         Applied::Lost => Err(UserError::Taken(user.email)),
     }
+}
+
+/// Names of groups, each once.
+pub(super) fn groups_of(names: &[String]) -> Result<Vec<String>, NameError> {
+    let mut groups: Vec<String> = names.iter().map(|group| clean_name(group)).collect::<Result<_, _>>()?;
+    groups.sort();
+    groups.dedup();
+    Ok(groups)
 }
 
 /// All accounts, by address.

@@ -12,6 +12,7 @@ use crate::{
     domain::user::User,
     flows::admin::{
         Standing,
+        links::{self, Invitation},
         users::{self, Groups, NewUser, Role, UserError},
         view,
     },
@@ -91,6 +92,38 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
     Ok(Created(view::User::from(&user)))
 }
 
+/// Who is invited.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "InviteUser")]
+pub(super) struct Invite {
+    /// The e-mail address, which will be the account's name.
+    #[schemars(email)]
+    email: String,
+    /// What to call the person.
+    #[schemars(length(min = 1, max = 100))]
+    name: Option<String>,
+    /// Names of groups.
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+pub(super) async fn invite(call: Call, _: NoQuery, new: Invite) -> Result<Created<view::Link>, Problem> {
+    let Invite { email, name, groups } = new;
+    let made = links::invite(call.desk(), Invitation { email, name, groups }).await?;
+    Ok(Created(view::Link::new(call.desk(), &made)))
+}
+
+pub(super) async fn reset(call: Call, _: NoQuery, _: NoBody) -> Result<Created<view::Link>, Problem> {
+    let user = named(&call).await?;
+    // Whoever has the link signs in as the person.
+    if user.admin_since.is_some() {
+        call.may_make_administrators()?;
+    }
+    let made = links::reset(call.desk(), user.id.as_str()).await?;
+    Ok(Created(view::Link::new(call.desk(), &made)))
+}
+
 pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::User>, Problem> {
     standing(&call, Standing::Disabled).await
 }
@@ -113,7 +146,7 @@ impl From<UserError> for Problem {
     fn from(error: UserError) -> Self {
         match error {
             UserError::Store(error) => error.into(),
-            UserError::Taken(_) | UserError::Raced => Self::conflict(&error),
+            UserError::Taken(_) | UserError::Raced | UserError::Disabled(_) => Self::conflict(&error),
             UserError::Unknown(_) | UserError::UnknownId(_) => Self::not_found(&error),
             UserError::Busy(_) => Self::busy(&error),
             UserError::Email(_) | UserError::Name(_) | UserError::Password(_) => Self::invalid(&error),

@@ -3,6 +3,7 @@
 pub(super) mod account;
 pub(super) mod consent;
 pub(super) mod home;
+pub(super) mod link;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod setup;

@@ -24,9 +24,10 @@ use crate::{
 };
 
 /// Every table, in an order in which no row refers to a later one. Their columns are asked of the database.
-pub(super) const TABLES: [&str; 18] = [
+pub(super) const TABLES: [&str; 19] = [
     "users",
     "setup_links",
+    "account_links",
     "sessions",
     "clients",
     "resources",

@@ -10,6 +10,7 @@
 //! the order grants, codes, refresh tokens; heads; users, clients, resources, organizations, nodes, rules; where two transactions still meet head-on, `PostgreSQL` rolls one back and
 //! [`retry`] runs it again.
 
+mod account_links;
 mod admin_keys;
 mod audit;
 mod backups;

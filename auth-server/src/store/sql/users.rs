@@ -5,6 +5,7 @@ use doorward_shared::{
     secret::{SecretHash, SetupLink},
     time::Timestamp,
 };
+use sqlx::Transaction;
 
 use super::{
     Database, Db, applied, audit, ends,
@@ -153,23 +154,11 @@ impl Database {
 
     async fn try_change_password(&self, change: &PasswordChange, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
-        let mut event = event.clone();
-        if let Some(sweep) = &change.sweep {
-            event = event.with("grants", ends::sweep_and_date(sweep, &mut tx).await?);
-        }
-        let sql = "update users set password_hash = $1 where id = $2 and password_hash = $3";
-        let changed = sqlx::query(sql)
-            .bind(change.after.expose())
-            .bind(change.user.as_str())
-            .bind(change.before.expose())
-            .execute(&mut *tx)
-            .await?;
-        if changed.rows_affected() == 0 {
+        let Some(event) = change_password(change, event, &mut tx).await? else {
             tx.rollback().await?;
             return Ok(Applied::Lost);
-        }
-        let ended = end_others(&change.user, change.keep.as_ref(), event.at, &mut tx).await?;
-        audit::record(&event.with("sessions", ended), &mut tx).await?;
+        };
+        audit::record(&event, &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }
@@ -195,7 +184,10 @@ impl Database {
     }
 }
 
-async fn insert<'e>(user: &User, executor: impl sqlx::Executor<'e, Database = Db>) -> Result<Applied> {
+pub(super) async fn insert<'e>(
+    user: &User,
+    executor: impl sqlx::Executor<'e, Database = Db>,
+) -> Result<Applied> {
     let sql = "insert into users
         (id, email, name, organization, group_names, password_hash, admin_since, created_at, disabled_at,
         revoked_until) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
@@ -213,4 +205,32 @@ async fn insert<'e>(user: &User, executor: impl sqlx::Executor<'e, Database = Db
         .execute(executor)
         .await?;
     Ok(applied(inserted.rows_affected()))
+}
+
+/// Replaces a password within a transaction: sessions, links and, where the change says so, grants end with the old one. Answers
+/// what the trail is told; `None`: the password was replaced meanwhile, or the account is gone or disabled.
+pub(super) async fn change_password(
+    change: &PasswordChange,
+    event: &Event,
+    tx: &mut Transaction<'_, Db>,
+) -> Result<Option<Event>> {
+    let mut event = event.clone();
+    if let Some(sweep) = &change.sweep {
+        event = event.with("grants", ends::sweep_and_date(sweep, tx).await?);
+    }
+    let sql =
+        "update users set password_hash = $1 where id = $2 and password_hash = $3 and disabled_at is null";
+    let changed = sqlx::query(sql)
+        .bind(change.after.expose())
+        .bind(change.user.as_str())
+        .bind(change.before.expose())
+        .execute(&mut **tx)
+        .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let sql = "update account_links set used_at = $1 where used_at is null and user_id = $2";
+    sqlx::query(sql).bind(event.at.seconds()).bind(change.user.as_str()).execute(&mut **tx).await?;
+    let ended = end_others(&change.user, change.keep.as_ref(), event.at, tx).await?;
+    Ok(Some(event.with("sessions", ended)))
 }

@@ -113,6 +113,8 @@ async fn full_world(backend: &Backend) -> World {
 fn rest(name: &str) -> String {
     format!(
         "insert into setup_links (id, hash, created_at, used_at) values (1, 'h{name}', 1800000000, null);
+        insert into account_links (hash, email, group_names, created_at, expires_at)
+        values ('l{name}', 'carol@example.test', '[]', 1800000000, 1800086400);
         insert into signing_keys (kid, position, algorithm, state, public_jwk, sealed, created_at, activated_at)
         values ('k1{name}', 1, 'ES256', 'retired', '{{}}', null, 1800000000, 1800000000),
         ('k2{name}', 2, 'ES256', 'active', '{{}}', 'sealed', 1800000000, 1800000001),

@@ -185,9 +185,10 @@ async fn a_row_that_does_not_fit_changes_nothing(backend: &Backend) {
     source.drop().await;
 }
 
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "users",
     "setup_links",
+    "account_links",
     "sessions",
     "clients",
     "resources",

@@ -59,6 +59,25 @@ impl From<&domain::user::User> for User {
     }
 }
 
+/// A one-time link that was just made.
+#[derive(Clone, Serialize, JsonSchema)]
+pub struct Link {
+    /// The e-mail address of the person who is to open it.
+    pub email: String,
+    /// The address to open. It is a secret, and shown this once.
+    pub link: String,
+    /// When it is good no more.
+    #[schemars(with = "i64")]
+    pub expires_at: Timestamp,
+}
+
+impl Link {
+    /// The link as its maker is shown it.
+    pub fn new(desk: super::Desk<'_>, made: &super::links::MadeLink) -> Self {
+        Self { email: made.link.email.to_string(), link: made.url(desk), expires_at: made.link.expires_at }
+    }
+}
+
 /// A client.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Client {

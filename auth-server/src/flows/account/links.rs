@@ -1,0 +1,136 @@
+//! What is behind a one-time link: an invitation, or another password.
+
+use doorward_shared::secret::{AccountLink, Secret};
+
+use crate::{
+    domain::{
+        audit::{Action, Actor},
+        email::Email,
+        ids::{OrganizationId, UserId},
+        link::{Link, Purpose},
+        revocation::Sweep,
+        session::SignInMethod,
+        user::{PasswordChange, PasswordError, User, check_new_password},
+    },
+    flows::{
+        Context, Peer,
+        admin::{NameError, clean_name},
+        login::{self, Opened, Password},
+    },
+    password::Busy,
+    store::{Applied, StoreError},
+};
+
+/// What somebody typed into the form behind a link.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    /// What to call them.
+    pub name: Option<&'a str>,
+    /// The password.
+    pub password: Password<'a>,
+    /// Whether the access of all connected apps ends too.
+    pub end_apps: bool,
+}
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+pub enum NotUsed {
+    /// The link is wrong, used, replaced or too old.
+    #[error("the link is not valid any more")]
+    Link,
+    /// The password.
+    #[error("{0}")]
+    Password(#[from] PasswordError),
+    /// The name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Too many sign-ins at once.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Used {
+    /// There is a new account, and its person is signed in.
+    Welcome(Opened),
+    /// The password is another one. Its person signs in with it, and with whatever else the account asks for.
+    Reset,
+}
+
+/// The link with this secret, while it could be used. Looking at it changes nothing.
+pub async fn look(ctx: &Context, secret: &str) -> Result<Option<Link>, StoreError> {
+    let Some(secret) = Secret::<AccountLink>::parse(secret) else { return Ok(None) };
+    let now = ctx.now();
+    Ok(ctx.store.account_link(&secret.hash()).await?.filter(|link| link.is_live(now)))
+}
+
+/// Uses it.
+pub async fn accept(ctx: &Context, secret: &str, choice: &Choice<'_>, peer: &Peer) -> Result<Used, NotUsed> {
+    let link = look(ctx, secret).await?.ok_or(NotUsed::Link)?;
+    check_new_password(choice.password.0)?;
+    match &link.purpose {
+        Purpose::Invitation { name, groups } => {
+            let name = choice.name.map(clean_name).transpose()?.or_else(|| name.clone());
+            welcome(ctx, &link, name, groups.clone(), choice, peer).await.map(Used::Welcome)
+        }
+        Purpose::Reset(user) => reset(ctx, &link, user, choice, peer).await,
+    }
+}
+
+async fn welcome(
+    ctx: &Context,
+    link: &Link,
+    name: Option<String>,
+    groups: Vec<String>,
+    choice: &Choice<'_>,
+    peer: &Peer,
+) -> Result<Opened, NotUsed> {
+    let entropy = ctx.entropy.as_ref();
+    let password = ctx.passwords.hash(choice.password.0.to_owned(), entropy).await?;
+    let now = ctx.now();
+    let user = User {
+        id: UserId::generate(now, entropy),
+        email: Email::clone(&link.email),
+        name,
+        organization: OrganizationId::generate(now, entropy),
+        groups,
+        password,
+        admin_since: None,
+        created_at: now,
+        disabled_at: None,
+        revoked_until: None,
+    };
+    let event = ctx.event(Action::UserCreated, Actor::User(user.id.clone()), peer, now).on(&user.id);
+    match ctx.store.accept_invitation(&link.hash, &user, &event.with("by", "invitation")).await? {
+        Applied::Done => Ok(login::open(ctx, &user.id, SignInMethod::Link, peer, now).await?),
+        Applied::Lost => Err(NotUsed::Link),
+    }
+}
+
+async fn reset(
+    ctx: &Context,
+    link: &Link,
+    user: &UserId,
+    choice: &Choice<'_>,
+    peer: &Peer,
+) -> Result<Used, NotUsed> {
+    let Some(user) = ctx.store.user(user).await? else { return Err(NotUsed::Link) };
+    let after = ctx.passwords.hash(choice.password.0.to_owned(), ctx.entropy.as_ref()).await?;
+    let now = ctx.now();
+    let change = PasswordChange {
+        user: user.id.clone(),
+        before: user.password,
+        after,
+        keep: None,
+        sweep: choice.end_apps.then(|| Sweep::by_person(user.id.clone(), &ctx.policy.token, now)),
+    };
+    let event = ctx.event(Action::PasswordChanged, Actor::User(user.id.clone()), peer, now).on(&user.id);
+    match ctx.store.use_reset_link(&link.hash, &change, &event.with("by", "link")).await? {
+        Applied::Done => Ok(Used::Reset),
+        Applied::Lost => Err(NotUsed::Link),
+    }
+}
