@@ -56,6 +56,32 @@ create table sessions (
 create index sessions_of_user on sessions (user_id);
 create index sessions_by_age on sessions (auth_time);
 
+-- last_step is the step of the last code that was used.
+create table second_factors (
+    user_id text not null primary key references users (id),
+    sealed text not null,
+    last_step bigint not null,
+    created_at bigint not null
+);
+
+create table recovery_codes (
+    hash text not null primary key,
+    user_id text not null references users (id),
+    used_at bigint
+);
+create index recovery_codes_of_user on recovery_codes (user_id);
+
+create table passkeys (
+    id text not null primary key,
+    user_id text not null references users (id),
+    name text not null,
+    public_key text not null,
+    counter bigint not null,
+    created_at bigint not null,
+    last_used_at bigint
+);
+create index passkeys_of_user on passkeys (user_id);
+
 create table clients (
     id text not null primary key,
     name text,

@@ -101,6 +101,7 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
     };
     let data_key = signing_keys::data_key(desk, &kek).await?;
     let devices = Tags::new(&data_key, "device cookies");
+    let (halves, challenges) = (Tags::new(&data_key, "half sign-ins"), Tags::new(&data_key, "challenges"));
     let audit_key = AuditKey::open(store.as_ref(), &data_key, entropy.as_ref()).await?;
     let keys = signing_keys::open(desk, data_key).await?;
     let feed = Feed::open(store.as_ref(), entropy.as_ref()).await?;
@@ -109,6 +110,8 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         feed,
         ephemeral: Ephemeral::new(&config.ephemeral, Arc::clone(&policy)),
         devices,
+        halves,
+        challenges,
         passwords: Passwords::new(entropy.as_ref()),
         store,
         keys,

@@ -30,15 +30,25 @@ export const user = () => ({
   tiers: (process.env.TIERS ?? '').split(',').filter(Boolean),
 });
 
-/** Goes the whole way from the authorization URL to the callback; fails on any page that is not expected. */
-export async function signIn(authorizeUrl, { email, password, tiers }) {
-  const redirect = new URL(new URL(authorizeUrl).searchParams.get('redirect_uri'));
+/** Runs `act` with a page of a fresh headless Chromium. */
+export async function withBrowser(act) {
   const profile = await mkdtemp(join(tmpdir(), 'doorward-chromium.'));
   const executablePath = execFileSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).trim();
   const browser = await chromium.launchPersistentContext(profile, { executablePath, args: FLAGS });
   try {
     const page = browser.pages()[0] ?? (await browser.newPage());
     page.setDefaultTimeout(PATIENCE_MS);
+    return await act(page);
+  } finally {
+    await browser.close();
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Goes the whole way from the authorization URL to the callback; fails on any page that is not expected. */
+export async function signIn(authorizeUrl, { email, password, tiers }) {
+  const redirect = new URL(new URL(authorizeUrl).searchParams.get('redirect_uri'));
+  return withBrowser(async (page) => {
     await page.goto(authorizeUrl);
 
     await expectPage(page, 'login');
@@ -61,10 +71,7 @@ export async function signIn(authorizeUrl, { email, password, tiers }) {
       (url) => url.origin === redirect.origin && url.pathname === redirect.pathname,
     );
     return { ...seen, callback: await page.innerText('body') };
-  } finally {
-    await browser.close();
-    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-  }
+  });
 }
 
 async function expectPage(page, kind) {

@@ -130,6 +130,17 @@ pub async fn conformance(house: &House, person: &Person, tiers: &[&str]) -> Vec<
     checks.collect()
 }
 
+/// A person in a real browser whose device keeps passkeys: what they saw, step by step.
+pub async fn passkeys(house: &House, person: &Person) -> Value {
+    let mut command = Command::new(node());
+    command.arg(clients().join("passkey.mjs")).arg(house.issuer()).stdout(Stdio::piped());
+    let browser = with_user(&mut command, person, &[]);
+    let done = tokio::time::timeout(LIMIT, browser.wait_with_output()).await;
+    let done = done.expect("the browser is done in time").expect("the browser ends");
+    assert!(done.status.success(), "the browser failed: {}", done.status);
+    serde_json::from_slice(&done.stdout).expect("it prints JSON")
+}
+
 fn with_user(command: &mut Command, person: &Person, tiers: &[&str]) -> Child {
     command
         .env("USER_EMAIL", &person.email)

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`house`] | the operator: starts `doorward` and `doorward-artifacts`, creates people, restarts, reads logs |
 //! | [`compose`] | the same with `docker-compose.yml` |
+//! | [`totp`] | the app that makes codes |
 //! | [`visitor`] | the person at a browser without scripts |
 //! | [`admin`] | the administrator: the admin API with a key or a browser |
 //! | [`client`] | an MCP client: discovery, registration, PKCE, tokens |
@@ -39,6 +40,7 @@ pub mod redis;
 pub mod replicas;
 pub mod scene;
 pub mod session;
+pub mod totp;
 pub mod visitor;
 
 /// A secret of 256 fresh random bits in base64url, as PKCE verifiers, `state` and `nonce` want them.

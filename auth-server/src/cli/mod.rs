@@ -167,6 +167,7 @@ mod tests {
             "user list --json",
             "user invite --email a@b.test --name Alice --group ops --json",
             "user reset a@b.test --json",
+            "user forget-second-factor a@b.test",
             "audit export --since 5",
             "audit verify --checkpoint FILE --json",
             "user groups a@b.test --join ops --leave dev --json",

@@ -43,6 +43,11 @@ pub(super) enum Command {
         /// The e-mail address of the account.
         email: String,
     },
+    /// Take the second factor of a person away, who lost the app and the recovery codes.
+    ForgetSecondFactor {
+        /// The e-mail address of the account.
+        email: String,
+    },
     /// List all accounts.
     List,
     /// Say which groups a person is in.
@@ -112,6 +117,11 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
         Command::Reset { email } => {
             let made = links::reset(desk, &email).await?;
             Answer::new(made.url(desk), &view::Link::new(desk, &made))
+        }
+        Command::ForgetSecondFactor { email } => {
+            let email = users::forget_second_factor(desk, &email).await?;
+            let json = json!({ "email": email.as_str(), "second_factor": false });
+            Answer::new(format!("took the second factor of {email} away"), &json)
         }
         Command::List => {
             let users = users::list(desk).await?;

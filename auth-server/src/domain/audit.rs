@@ -112,6 +112,18 @@ actions! {
     PasswordChanged = "password_changed";
     /// The first administrator was made.
     SetUp = "set_up";
+    /// A person set up a second factor.
+    SecondFactorSet = "second_factor_set";
+    /// A second factor was taken away.
+    SecondFactorRemoved = "second_factor_removed";
+    /// A person made new recovery codes.
+    RecoveryCodesRenewed = "recovery_codes_renewed";
+    /// A person used a recovery code.
+    RecoveryCodeUsed = "recovery_code_used";
+    /// A person registered a passkey.
+    PasskeyAdded = "passkey_added";
+    /// A person removed a passkey.
+    PasskeyRemoved = "passkey_removed";
     /// An account was made.
     UserCreated = "user_created";
     /// An administrator invited somebody: a one-time link was made, of which an account comes.

@@ -119,7 +119,13 @@ impl Since {
         match event.action {
             Action::UserDisabled => self.users.disable(object()?, event.at),
             Action::UserEnabled => self.users.enable(&object()?, event.at),
-            Action::PasswordChanged => self.users.outdate(object()?, event.at),
+            // What the backup holds would let somebody in who is not to come in any more, or ask for less.
+            Action::PasswordChanged
+            | Action::SecondFactorSet
+            | Action::SecondFactorRemoved
+            | Action::RecoveryCodesRenewed
+            | Action::RecoveryCodeUsed
+            | Action::PasskeyRemoved => self.users.outdate(object()?, event.at),
             Action::ClientDisabled => self.clients.disable(object()?, event.at),
             Action::ClientEnabled => self.clients.enable(&object()?, event.at),
             // The backup may hold a secret that was given up since.
@@ -169,6 +175,7 @@ impl Since {
             | Action::SignedOut
             | Action::SessionEnded
             | Action::OtherSessionsEnded
+            | Action::PasskeyAdded
             | Action::UserInvited
             | Action::ResetLinkMade
             | Action::ClientRegistered

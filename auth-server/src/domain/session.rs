@@ -33,18 +33,24 @@ pub struct Session {
 pub enum SignInMethod {
     /// By their password.
     Password,
+    /// By their password and a code of their app, or a recovery code.
+    PasswordAndCode,
+    /// By a passkey, whose device made sure who is there.
+    Passkey,
     /// By a one-time link, with which they chose a password.
     Link,
 }
 
 impl SignInMethod {
     /// Every method.
-    pub const ALL: [Self; 2] = [Self::Password, Self::Link];
+    pub const ALL: [Self; 4] = [Self::Password, Self::PasswordAndCode, Self::Passkey, Self::Link];
 
     /// The word in the store and in lists.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::PasswordAndCode => "password_and_code",
+            Self::Passkey => "passkey",
             Self::Link => "link",
         }
     }

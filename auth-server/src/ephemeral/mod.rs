@@ -10,6 +10,8 @@
 //!   is lost is begun again. One that were answered twice would be two consents by the same person in the same browser,
 //!   each with a code of its own. One that was parked again from an older copy has forgotten that somebody signed in for
 //!   it: they are asked again.
+//! - *Used challenges* keep an answer of a passkey from being sent twice. It is good for five minutes and in the browser that it was
+//!   made in; whoever could read it there has the session that came of it.
 //! - *Counters of pending requests and of registrations* bound work and room, not rights.
 //! - *Failed sign-ins and failed token requests* slow guesses down. The secrets of clients, codes and tokens have 128
 //!   bits or more, so their brake spares the log and the processor and protects no secret; failed tries at a code end it in
@@ -87,6 +89,8 @@ pub const SIGN_IN_FAILURES_OF_NETWORK: Slot<u32> =
     Slot::new("sign-in failures of a network", |_| Seconds::minutes(1), 8 * MIB);
 /// Failed token requests by network.
 pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::minutes(1), 8 * MIB);
+/// Challenges for passkeys that were answered; longer than one is good.
+pub const USED_CHALLENGES: Slot<u32> = Slot::new("used challenges", |_| Seconds::minutes(10), 8 * MIB);
 /// Registrations by network.
 pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1), 8 * MIB);
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use doorward_shared::{
-    secret::{Secret, SessionCookie},
+    secret::{BrowserCookie, Secret, SessionCookie},
     time::{Seconds, Timestamp},
 };
 
-use super::{Context, Peer, random_hex};
+use super::{Context, Peer, random_hex, second_factor};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
@@ -56,12 +56,30 @@ pub struct Opened {
     pub device: String,
 }
 
+/// What comes after the right password.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing: somebody is signed in.
+    Opened(Opened),
+    /// The code of the second factor. The text proves that the password was right; it goes into the page that asks.
+    Code(String),
+}
+
 /// Why nobody is signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSignedIn {
     /// Unknown account, wrong password, or a disabled account: not told apart.
     #[error("wrong e-mail address or password")]
     Wrong,
+    /// The code is wrong, or was used.
+    #[error("wrong code")]
+    WrongCode,
+    /// The passkey is not known here, or its answer is wrong.
+    #[error("wrong passkey")]
+    WrongPasskey,
+    /// The page was shown too long ago, or to another browser.
+    #[error("the page is too old")]
+    TooLate,
     /// Too many failures; the next try is looked at after this long.
     #[error("too many failed sign-ins")]
     Wait(Seconds),
@@ -76,12 +94,19 @@ pub enum NotSignedIn {
 /// A wait that is simply waited, instead of told to somebody who mistyped once too often.
 const SHORT_WAIT: Seconds = Seconds::new(2);
 
-/// Checks the password and opens a session.
-pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, NotSignedIn> {
+/// Checks the password and opens a session, unless the person has a second factor.
+pub async fn sign_in(
+    ctx: &Context,
+    attempt: &Attempt<'_>,
+    browser: &Secret<BrowserCookie>,
+) -> Result<Step, NotSignedIn> {
     let (user, now) = check_password(ctx, attempt).await?;
+    if ctx.store.second_factor(&user.id).await?.is_some() {
+        return Ok(Step::Code(second_factor::half(ctx, &user, browser, now)));
+    }
     // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
     let _ended = sign_out(ctx, attempt.session, attempt.peer, now).await?;
-    Ok(open(ctx, &user.id, SignInMethod::Password, attempt.peer, now).await?)
+    Ok(Step::Opened(open(ctx, &user.id, SignInMethod::Password, attempt.peer, now).await?))
 }
 
 /// Checks the password, as slowly for an unknown account as for a known one, and behind the brakes on guessing. Answers whose
@@ -138,7 +163,7 @@ pub(super) async fn check_password(
 
 /// Counts a try as a failure until it is known to be none, and answers what time it is then; or how long it has to wait. Of
 /// many at once each counts after the one before it.
-async fn count(ctx: &Context, counter: &str, mut now: Timestamp) -> Result<Timestamp, Seconds> {
+pub(super) async fn count(ctx: &Context, counter: &str, mut now: Timestamp) -> Result<Timestamp, Seconds> {
     let mut patient = true;
     let mut turns = 0;
     loop {
@@ -169,7 +194,7 @@ async fn count(ctx: &Context, counter: &str, mut now: Timestamp) -> Result<Times
 }
 
 /// The name of a browser that signed in to this account before, out of its cookie `<nonce>.<tag>`.
-fn known_device<'a>(ctx: &Context, user: &User, cookie: &'a str) -> Option<&'a str> {
+pub(super) fn known_device<'a>(ctx: &Context, user: &User, cookie: &'a str) -> Option<&'a str> {
     let (nonce, tag) = cookie.split_once('.')?;
     ctx.devices.check(&[user.id.as_str(), nonce], tag).then_some(nonce)
 }
@@ -230,7 +255,7 @@ pub async fn leave(ctx: &Context, cookie: Option<&str>, peer: &Peer) -> Result<A
     sign_out(ctx, cookie, peer, ctx.now()).await
 }
 
-async fn sign_out(
+pub(super) async fn sign_out(
     ctx: &Context,
     cookie: Option<&str>,
     peer: &Peer,

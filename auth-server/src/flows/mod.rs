@@ -5,6 +5,7 @@ pub mod account;
 pub mod admin;
 pub mod authorize;
 pub mod backup;
+mod challenge;
 pub mod clients;
 pub mod clock;
 pub mod feed;
@@ -12,11 +13,13 @@ pub mod housekeeping;
 pub mod introspect;
 pub mod login;
 pub mod logout;
+pub mod passkeys;
 mod reach;
 pub mod register;
 mod resource_servers;
 pub mod restore;
 pub mod revoke;
+pub mod second_factor;
 pub mod setup;
 pub mod signing_keys;
 pub mod token;
@@ -57,6 +60,10 @@ pub struct Context {
     pub keys: KeyRing,
     /// Tags that prove that a browser signed in to an account before.
     pub devices: Tags,
+    /// Tags that prove that a password was right a moment ago.
+    pub halves: Tags,
+    /// Tags that prove that this server set a challenge.
+    pub challenges: Tags,
     /// Password hashing.
     pub passwords: Passwords,
     /// The clock of this machine.

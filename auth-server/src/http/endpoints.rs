@@ -27,6 +27,10 @@ pub enum Name {
     Login,
     /// OpenID Connect RP-Initiated Logout §2.
     EndSession,
+    /// The second step of a sign-in.
+    LoginCode,
+    /// Signing in with a passkey.
+    LoginPasskey,
     /// Signing out.
     Logout,
     /// The consent page.
@@ -43,6 +47,12 @@ pub enum Name {
     AccountPassword,
     /// One's own sessions.
     AccountSessions,
+    /// One's own passkeys.
+    AccountPasskeys,
+    /// One's own second factor.
+    AccountCode,
+    /// The script for passkeys.
+    PasskeyScript,
     /// The stylesheet.
     Stylesheet,
     /// The icon of the pages.
@@ -96,6 +106,7 @@ impl Endpoint {
             | Name::Revocations
             | Name::Home
             | Name::Stylesheet
+            | Name::PasskeyScript
             | Name::Icon
             | Name::Account => "GET",
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
@@ -107,8 +118,10 @@ impl Endpoint {
             | Name::Setup
             | Name::Link
             | Name::AccountPassword
-            | Name::AccountSessions => "GET, POST",
-            Name::Introspect | Name::Logout => "POST",
+            | Name::AccountSessions
+            | Name::AccountPasskeys
+            | Name::AccountCode => "GET, POST",
+            Name::Introspect | Name::Logout | Name::LoginCode | Name::LoginPasskey => "POST",
             Name::AdminApi => "GET, POST, PATCH, DELETE",
             Name::Healthz | Name::Readyz => "GET, HEAD",
         }
@@ -117,6 +130,9 @@ impl Endpoint {
 
 /// The path of the stylesheet; its query changes with its content.
 pub const STYLESHEET: &str = "/assets/doorward.css";
+
+/// The path of the script for passkeys; its query changes with its content.
+pub const PASSKEY_SCRIPT: &str = "/assets/passkey.js";
 
 /// The path of the icon.
 pub const ICON: &str = "/assets/doorward.svg";
@@ -142,6 +158,8 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Jwks, &["/.well-known/jwks.json"], Cors::Open, Cache::Minutes),
     (Name::EndSession, &["/oauth2/logout"], Cors::None, Cache::NoStore),
     (Name::Login, &["/login"], Cors::None, Cache::NoStore),
+    (Name::LoginCode, &["/login/code"], Cors::None, Cache::NoStore),
+    (Name::LoginPasskey, &["/login/passkey"], Cors::None, Cache::NoStore),
     (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
     (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
@@ -151,6 +169,9 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Account, &["/account"], Cors::None, Cache::NoStore),
     (Name::AccountPassword, &["/account/password"], Cors::None, Cache::NoStore),
     (Name::AccountSessions, &["/account/sessions"], Cors::None, Cache::NoStore),
+    (Name::AccountPasskeys, &["/account/passkeys"], Cors::None, Cache::NoStore),
+    (Name::AccountCode, &["/account/code"], Cors::None, Cache::NoStore),
+    (Name::PasskeyScript, &[PASSKEY_SCRIPT], Cors::None, Cache::Forever),
     (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
     (Name::Icon, &[ICON], Cors::None, Cache::Minutes),
 ];

@@ -74,7 +74,7 @@ pub async fn dress(
     } else {
         cache
     };
-    put_on(response.headers_mut(), cors, kept, &wardrobe.0);
+    put_on(response.headers_mut(), name, cors, kept, &wardrobe.0);
     if let Some(name) = name {
         event.route(&format!("{name:?}"));
     }
@@ -91,17 +91,21 @@ pub async fn dress(
     Ok(response)
 }
 
-fn put_on(headers: &mut HeaderMap, cors: Cors, cache: Cache, site: &Inner) {
+fn put_on(headers: &mut HeaderMap, name: Option<Name>, cors: Cors, cache: Cache, site: &Inner) {
     let mut set =
         |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(header::REFERRER_POLICY, site.referrer_policy);
     set(header::X_FRAME_OPTIONS, "DENY");
-    // No form-action: browsers apply it to every hop after a form is posted, and a client's own redirect may lead anywhere.
-    set(
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    );
+    // No form-action: browsers apply it to every hop after a form is posted, and a client's own redirect may lead anywhere. Only
+    // the pages that ask for a passkey have a script, which is ours.
+    let policy = match name {
+        Some(Name::Login | Name::AccountPasskeys) => {
+            "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+        }
+        _ => "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    };
+    set(header::CONTENT_SECURITY_POLICY, policy);
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(
         HeaderName::from_static("permissions-policy"),

@@ -102,6 +102,15 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::AccountPassword => resource
             .route(web::get().to(browser::account::password::get))
             .route(web::post().to(browser::account::password::post)),
+        Name::AccountPasskeys => resource
+            .route(web::get().to(browser::account::passkeys::get))
+            .route(web::post().to(browser::account::passkeys::post)),
+        Name::AccountCode => resource
+            .route(web::get().to(browser::account::second_factor::get))
+            .route(web::post().to(browser::account::second_factor::post)),
+        Name::LoginCode => resource.route(web::post().to(browser::login::second_step)),
+        Name::LoginPasskey => resource.route(web::post().to(browser::login::passkey)),
+        Name::PasskeyScript => resource.route(web::get().to(pages::passkey_script)),
         Name::AccountSessions => resource
             .route(web::get().to(browser::account::sessions::get))
             .route(web::post().to(browser::account::sessions::post)),

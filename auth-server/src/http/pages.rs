@@ -20,14 +20,17 @@ use crate::domain::{
     consent::{Choice, Lifetime, Offer},
     ids::RequestId,
     organization::Node,
+    passkey::rp_id,
     resource::Resource,
     user::User,
 };
 
 pub(super) mod account;
+pub(super) mod proofs;
 mod words;
 
 const CSS: &str = include_str!("../../templates/doorward.css");
+const PASSKEY: &str = include_str!("../../templates/passkey.js");
 const SVG: &str = include_str!("../../templates/doorward.svg");
 
 /// What every page needs.
@@ -45,6 +48,8 @@ pub(super) struct LoginPage<'a> {
     /// Which page of the account comes after.
     pub(super) then: Option<&'a str>,
     pub(super) wanted_by: Option<&'a str>,
+    /// The challenge for a passkey, where browsers take any.
+    pub(super) challenge: Option<&'a str>,
     pub(super) problem: Option<&'a str>,
 }
 
@@ -83,6 +88,9 @@ struct LoginTemplate<'a> {
     action: String,
     csrf: &'a str,
     page: &'a LoginPage<'a>,
+    passkey: String,
+    script: String,
+    rp: &'a str,
 }
 
 #[derive(Template)]
@@ -216,14 +224,18 @@ struct LifetimeRow {
 
 fn frame(site: &Site) -> Frame {
     let policy = &site.context.policy;
-    let version =
-        Sha256::digest(CSS)[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let version = version_of(CSS);
     let host = policy.issuer.as_str();
     Frame {
         stylesheet: format!("{}{STYLESHEET}?v={version}", policy.issuer.path()),
         icon: format!("{}{ICON}", policy.issuer.path()),
         host: host.split_once("://").map_or(host, |(_, host)| host).to_owned(),
     }
+}
+
+/// A short text that changes with a file's content.
+fn version_of(file: &str) -> String {
+    Sha256::digest(file)[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
@@ -240,13 +252,26 @@ pub(super) async fn stylesheet() -> HttpResponse {
     HttpResponse::Ok().content_type("text/css; charset=utf-8").body(CSS)
 }
 
+pub(super) async fn passkey_script() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/javascript; charset=utf-8").body(PASSKEY)
+}
+
 pub(super) async fn icon() -> HttpResponse {
     HttpResponse::Ok().content_type("image/svg+xml").body(SVG)
 }
 
 pub(super) fn login(site: &Site, page: &LoginPage<'_>, csrf: &str, status: StatusCode) -> HttpResponse {
-    let action = path(&site.context.policy, Name::Login);
-    html(status, &LoginTemplate { frame: frame(site), action, csrf, page })
+    let policy = &site.context.policy;
+    let template = LoginTemplate {
+        frame: frame(site),
+        action: path(policy, Name::Login),
+        csrf,
+        page,
+        passkey: path(policy, Name::LoginPasskey),
+        script: proofs::script(site),
+        rp: rp_id(&policy.issuer).unwrap_or_default(),
+    };
+    html(status, &template)
 }
 
 pub(super) fn setup(

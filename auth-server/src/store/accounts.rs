@@ -9,7 +9,10 @@ use doorward_shared::{
 use super::{Applied, Result};
 use crate::domain::{
     audit::Event,
+    ids::UserId,
     link::Link,
+    passkey::Passkey,
+    totp::SecondFactor,
     user::{PasswordChange, User},
 };
 
@@ -39,4 +42,51 @@ pub trait AccountLinks: Send + Sync {
     ) -> Result<Applied>;
     /// Removes links that expired before. Answers how many.
     async fn forget_account_links(&self, before: Timestamp) -> Result<u64>;
+}
+
+/// The second factor and its recovery codes.
+#[async_trait]
+pub trait SecondFactors: Send + Sync {
+    /// Stores a second factor with its recovery codes. `Lost`: the person has one, or is gone.
+    async fn put_second_factor(
+        &self,
+        factor: &SecondFactor,
+        recovery: &[String],
+        event: &Event,
+    ) -> Result<Applied>;
+    /// The second factor of a person.
+    async fn second_factor(&self, user: &UserId) -> Result<Option<SecondFactor>>;
+    /// Spends the code of this step, and with it all before. `Lost`: it, or a later one, was used.
+    async fn spend_code(&self, user: &UserId, step: i64) -> Result<Applied>;
+    /// Spends a recovery code. `Lost`: there is none with this hash, or it was used.
+    async fn spend_recovery_code(&self, user: &UserId, hash: &str, event: &Event) -> Result<Applied>;
+    /// How many recovery codes are left.
+    async fn recovery_codes_left(&self, user: &UserId) -> Result<u64>;
+    /// Puts new recovery codes in place of all that there were. `Lost`: the person has no second factor.
+    async fn replace_recovery_codes(
+        &self,
+        user: &UserId,
+        recovery: &[String],
+        event: &Event,
+    ) -> Result<Applied>;
+    /// Removes the second factor and its recovery codes. `Lost`: there is none.
+    async fn remove_second_factor(&self, user: &UserId, event: &Event) -> Result<Applied>;
+}
+
+/// Passkeys.
+#[async_trait]
+pub trait Passkeys: Send + Sync {
+    /// Stores a new one. `Lost`: there is one with its identifier.
+    async fn insert_passkey(&self, passkey: &Passkey, event: &Event) -> Result<Applied>;
+    /// The passkey with this identifier, and its person.
+    async fn passkey(&self, id: &str) -> Result<Option<(Passkey, User)>>;
+    /// The passkeys of a person, oldest first.
+    async fn passkeys_of(&self, user: &UserId) -> Result<Vec<Passkey>>;
+    /// Writes down that a passkey, as it was seen, was used. `Lost`: it was used at the same moment with another count, or is
+    /// gone.
+    async fn use_passkey(&self, seen: &Passkey, counter: i64, now: Timestamp) -> Result<Applied>;
+    /// Gives a passkey of this person another name. `Lost`: they have none such.
+    async fn rename_passkey(&self, user: &UserId, id: &str, name: &str) -> Result<Applied>;
+    /// Removes a passkey of this person. `Lost`: they have none such.
+    async fn remove_passkey(&self, user: &UserId, id: &str, event: &Event) -> Result<Applied>;
 }

@@ -24,7 +24,7 @@ use doorward_shared::{
 };
 
 pub use self::{
-    accounts::AccountLinks,
+    accounts::{AccountLinks, Passkeys, SecondFactors},
     administration::{AdminKeys, Pages},
     permissions::{Changed, Entitlements, Organizations},
     registry::{Clients, Resources},
@@ -314,12 +314,14 @@ pub trait Backups: Send + Sync {
 #[async_trait]
 pub trait Store:
     Users
+    + AccountLinks
+    + SecondFactors
+    + Passkeys
     + Sessions
     + Clients
     + Resources
     + Organizations
     + Entitlements
-    + AccountLinks
     + Grants
     + SigningKeys
     + AdminKeys

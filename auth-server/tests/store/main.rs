@@ -19,6 +19,7 @@ mod kill;
 mod opening;
 mod pages;
 mod permissions;
+mod proofs;
 mod refresh_tokens;
 mod resources;
 mod sessions;

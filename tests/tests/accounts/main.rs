@@ -1,5 +1,7 @@
 //! What people do with their own accounts, in a browser without scripts.
 
 mod links;
+mod passkeys;
 mod person;
+mod second_factor;
 mod sessions;

@@ -30,6 +30,7 @@ const ROWS: &[Row] = &[
     ("POST", "/users/invite", "users:write", Fresh),
     ("GET", "/users/{id}", "users:read", Any),
     ("POST", "/users/{id}/reset", "users:write", Fresh),
+    ("DELETE", "/users/{id}/second-factor", "users:write", Fresh),
     ("POST", "/users/{id}/disable", "users:write", Fresh),
     ("POST", "/users/{id}/enable", "users:write", Fresh),
     ("GET", "/sessions", "sessions:read", Any),

@@ -2,6 +2,8 @@
 
 use e2e::client::{Tokens, text};
 use e2e::house::Store;
+use e2e::page::Page;
+use e2e::totp::{App, beside};
 use e2e::visitor::Visitor;
 
 use crate::browser::{Browser, with};
@@ -95,9 +97,107 @@ async fn a_one_time_link_is_good_once_for_one_account_and_for_a_day() {
     let mut gone = Browser::default();
     let login = gone.page(&stage.at("/login")).await;
     assert_eq!(gone.sign_in(&login, &bob).await.status, 401, "his is another");
-    for wrong in ["", "x", "dwo_x", "../account", "dwl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+    for wrong in ["", "x", "dwo_x", "dwl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
         let (_, answer) = Browser::default().open(&stage.at(&format!("/link/{wrong}"))).await;
-        assert!([404, 410, 303].contains(&answer.status), "{wrong}: {answer:#?}");
+        assert!([404, 410].contains(&answer.status), "{wrong}: {answer:#?}");
     }
+    stage.close().await;
+}
+
+/// Turns Alice's second factor on; gives the app.
+async fn second_factor(stage: &Stage) -> App {
+    let mut browser = Browser::default();
+    let login = browser.page(&stage.at("/login")).await;
+    browser.sign_in(&login, stage.house.alice()).await;
+    let page = browser.page(&stage.at("/account/code")).await;
+    let (app, form) = (App::reading(&page), page.form("action"));
+    let fields = form.filled(&[("code", &app.code(0))], &[], ("action", "confirm"));
+    let answer = browser.post(&form.action, &fields, &[]).await;
+    assert!(answer.body.contains("Write these down"), "{answer:#?}");
+    app
+}
+
+/// Types the password; gives the page that asks for the code.
+async fn first_step(stage: &Stage, browser: &mut Browser) -> Page {
+    let login = browser.page(&stage.at("/login")).await;
+    let answer = browser.sign_in(&login, stage.house.alice()).await;
+    let page = Page::read(login.url, answer);
+    assert_eq!(page.kind, "code", "{page:#?}");
+    page
+}
+
+fn answer_with(page: &Page, code: &str) -> Vec<(String, String)> {
+    page.form("action").filled(&[("code", code)], &[], ("action", "sign_in"))
+}
+
+// LG-07
+#[tokio::test]
+async fn codes_are_guessed_five_times_and_then_ever_more_slowly() {
+    let stage = Stage::start(Store::Sqlite).await;
+    let app = second_factor(&stage).await;
+    // Each guess from a browser and a first step of its own: what is counted is the account.
+    let mut statuses = Vec::new();
+    for _ in 0..8 {
+        let mut guesser = Browser::default();
+        let page = first_step(&stage, &mut guesser).await;
+        let wrong = answer_with(&page, &beside(&app.code(0)));
+        statuses.push(guesser.post(&page.form("action").action, &wrong, &[]).await.status);
+    }
+    assert_eq!(statuses[..5], [401; 5]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    // Not even the right one is looked at then.
+    let mut guesser = Browser::default();
+    let page = first_step(&stage, &mut guesser).await;
+    let right = answer_with(&page, &app.code(1));
+    assert_eq!(guesser.post(&page.form("action").action, &right, &[]).await.status, 429);
+    assert!(!guesser.cookies.contains_key("doorward-session"));
+    stage.close().await;
+}
+
+// LG-08
+#[tokio::test]
+async fn half_a_sign_in_opens_nothing() {
+    let stage = Stage::start(Store::Sqlite).await;
+    let client = stage.client(&[PUB1]).await;
+    let bob = stage.house.user("bob@example.test");
+    let app = second_factor(&stage).await;
+    let mut browser = Browser::default();
+    let page = first_step(&stage, &mut browser).await;
+    assert!(!browser.cookies.contains_key("doorward-session"), "{:?}", browser.cookies);
+    assert_eq!(browser.page(&client.request().url()).await.kind, "login");
+    for path in ["/", "/account", "/account/code", "/account/password"] {
+        assert_eq!(browser.page(&stage.at(path)).await.kind, "login", "{path}");
+    }
+    let action = page.form("action").action.clone();
+    let half = page.form("action").field("half").expect("the proof of the password").value.clone();
+    // Of another browser, of another person, bent, old, and after the password is another one.
+    let mut thief = Browser::default();
+    let login = thief.page(&stage.at("/login")).await;
+    let tag = login.form("action").field("csrf").expect("a tag").value.clone();
+    let stolen = with(answer_with(&page, &app.code(1)), "csrf", &tag);
+    let answer = thief.post(&action, &stolen, &[]).await;
+    assert!(answer.status == 401 && answer.body.contains("data-page=\"login\""), "{answer:#?}");
+    let users = stage.house.cli(&["user", "list", "--json"], "").json();
+    let users = users.as_array().expect("a list");
+    let id_of =
+        |email: &str| text(&users.iter().find(|user| user["email"] == email).expect("a person")["id"]);
+    let foreign = half.replace(&id_of("alice@example.test"), &id_of(&bob.email));
+    let (id, rest) = half.split_once('.').expect("three parts");
+    let (at, tag) = rest.split_once('.').expect("three parts");
+    let at: i64 = at.parse().expect("a time");
+    let later = format!("{id}.{}.{tag}", at + 1);
+    for bent in [foreign.as_str(), &later, "", "x", "usr_x.1.x", &half[..half.len() - 1]] {
+        let fields = with(answer_with(&page, &app.code(1)), "half", bent);
+        let answer = browser.post(&action, &fields, &[]).await;
+        assert!(answer.status == 401 && answer.body.contains("data-page=\"login\""), "{bent}: {answer:#?}");
+    }
+    assert!(!browser.cookies.contains_key("doorward-session"));
+    let answer = browser.post(&action, &answer_with(&page, &app.code(1)), &[]).await;
+    assert_eq!(answer.status, 303, "the whole is good: {answer:#?}");
+    let mut late = Browser::default();
+    let page = first_step(&stage, &mut late).await;
+    stage.house.alter("update users set password_hash = 'another' where email = 'alice@example.test'");
+    let answer = late.post(&action, &answer_with(&page, "123456"), &[]).await;
+    assert!(answer.body.contains("data-page=\"login\""), "{answer:#?}");
     stage.close().await;
 }

@@ -1,5 +1,7 @@
 //! What people do with their own accounts, without an administrator.
 
 pub mod links;
+pub mod passkeys;
 pub mod password;
+pub mod second_factor;
 pub mod sessions;

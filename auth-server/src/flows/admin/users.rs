@@ -74,6 +74,9 @@ pub enum UserError {
     /// Somebody else changed it at the same moment.
     #[error("the account was changed by somebody else at the same moment; look at it and try again")]
     Raced,
+    /// There is nothing to take away.
+    #[error("the account {0} has no second factor")]
+    NoSecondFactor(Email),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -191,6 +194,16 @@ pub async fn set_groups(desk: Desk<'_>, who: &str, groups: Groups) -> Result<Use
 
 fn clean(groups: &[String]) -> Result<Vec<String>, NameError> {
     groups.iter().map(|group| clean_name(group)).collect()
+}
+
+/// Takes the second factor of a person away, who lost the app and the recovery codes.
+pub async fn forget_second_factor(desk: Desk<'_>, who: &str) -> Result<Email, UserError> {
+    let user = show(desk, who).await?;
+    let event = desk.event(Action::SecondFactorRemoved, &user.id, desk.clock.now());
+    match desk.store.remove_second_factor(&user.id, &event).await? {
+        Applied::Done => Ok(user.email),
+        Applied::Lost => Err(UserError::NoSecondFactor(user.email)),
+    }
 }
 
 /// Disables or enables an account. Either way its browser sessions and its grants end: nothing comes back with it.

@@ -44,6 +44,7 @@ fn all() -> Vec<Route> {
         Route::new((Get, "/users/{id}"), "get_user", Need(Users, Read), "Show one account.", users::show),
         Route::new((Patch, "/users/{id}"), "set_user_groups", Need(Users, Write), "Say which groups a person is in.", users::change).fresh().conflicts(),
         Route::new((Post, "/users/{id}/reset"), "reset_user", Need(Users, Write), "Make a one-time link with which the person chooses another password. For an administrator a key needs the permission `*`.", users::reset).fresh().conflicts(),
+        Route::new((Delete, "/users/{id}/second-factor"), "forget_second_factor", Need(Users, Write), "Take the second factor of a person away. For an administrator a key needs the permission `*`.", users::forget_second_factor).fresh(),
         Route::new((Post, "/users/{id}/disable"), "disable_user", Need(Users, Write), "Disable an account: its sessions and grants end.", users::disable).fresh(),
         Route::new((Post, "/users/{id}/enable"), "enable_user", Need(Users, Write), "Enable a disabled account. Nothing that ended comes back.", users::enable).fresh(),
 

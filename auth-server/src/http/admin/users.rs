@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     problem::Problem,
     query::Limit,
-    route::{Call, Created, NoBody, NoQuery, Page, Shown},
+    route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
     domain::user::User,
@@ -124,6 +124,15 @@ pub(super) async fn reset(call: Call, _: NoQuery, _: NoBody) -> Result<Created<v
     Ok(Created(view::Link::new(call.desk(), &made)))
 }
 
+pub(super) async fn forget_second_factor(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {
+    let user = named(&call).await?;
+    if user.admin_since.is_some() {
+        call.may_make_administrators()?;
+    }
+    users::forget_second_factor(call.desk(), user.id.as_str()).await?;
+    Ok(Gone)
+}
+
 pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::User>, Problem> {
     standing(&call, Standing::Disabled).await
 }
@@ -147,7 +156,9 @@ impl From<UserError> for Problem {
         match error {
             UserError::Store(error) => error.into(),
             UserError::Taken(_) | UserError::Raced | UserError::Disabled(_) => Self::conflict(&error),
-            UserError::Unknown(_) | UserError::UnknownId(_) => Self::not_found(&error),
+            UserError::Unknown(_) | UserError::UnknownId(_) | UserError::NoSecondFactor(_) => {
+                Self::not_found(&error)
+            }
             UserError::Busy(_) => Self::busy(&error),
             UserError::Email(_) | UserError::Name(_) | UserError::Password(_) => Self::invalid(&error),
         }

@@ -5,9 +5,12 @@ use doorward_shared::form::Form;
 
 use super::{Posted, account::Section, field, render_next, render_stop, see_other, store_trouble};
 use crate::{
+    domain::passkey::Assertion,
     flows::{
         authorize::{self, Next, Visitor},
-        login::{Attempt, NotSignedIn, Password, sign_in, signed_in},
+        login::{Attempt, NotSignedIn, Opened, Password, Step, sign_in, signed_in},
+        passkeys,
+        second_factor::{self, Code},
     },
     http::{
         Data, Site,
@@ -15,7 +18,10 @@ use crate::{
         csrf::{self, Purpose},
         endpoints::{Name, path},
         extract::PageForm,
-        pages::{self, LoginPage},
+        pages::{
+            self, LoginPage,
+            proofs::{self, CodePage},
+        },
     },
 };
 
@@ -52,11 +58,13 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
     } else if live.is_some() {
         return see_other(&path(policy, Name::Home));
     }
+    let challenge = passkeys::challenge(&site.context, &browser.secret);
     let page = LoginPage {
         request: waiting.unwrap_or_default(),
         email: hint.as_deref().unwrap_or_default(),
         then: then.map(Section::word),
         wanted_by: wanted_by.as_deref(),
+        challenge: challenge.as_deref(),
         problem: None,
     };
     let mut response = show(&site, &browser, &page, StatusCode::OK);
@@ -76,7 +84,6 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
         Err(page) => return *page,
     };
     let policy = &site.context.policy;
-    let waiting = posted.field("request");
     let device = cookies::read(&request, &policy.issuer, Which::Device);
     let attempt = Attempt {
         email: posted.field("email"),
@@ -85,11 +92,72 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
         device: device.as_deref(),
         session: posted.session.as_deref(),
     };
-    let opened = match sign_in(&site.context, &attempt).await {
-        Ok(opened) => opened,
-        Err(NotSignedIn::Store(error)) => return store_trouble(&site, &error),
-        Err(refused) => return show_again(&site, &posted, &refused),
+    match sign_in(&site.context, &attempt, &posted.browser.secret).await {
+        Ok(Step::Opened(opened)) => go_on(&site, &posted, opened).await,
+        Ok(Step::Code(half)) => ask_code(&site, &posted, &half, None, StatusCode::OK),
+        Err(NotSignedIn::Store(error)) => store_trouble(&site, &error),
+        Err(refused) => show_again(&site, &posted, &refused),
+    }
+}
+
+/// Checks the code of the second factor.
+pub(in crate::http) async fn second_step(site: Data, request: HttpRequest, form: PageForm) -> HttpResponse {
+    let posted = match Posted::read(&site, &request, form, |form, _| Purpose::SignIn(field(form, "request")))
+    {
+        Ok(posted) => posted,
+        Err(page) => return *page,
     };
+    let device = cookies::read(&request, &site.context.policy.issuer, Which::Device);
+    let answer = second_factor::Answer {
+        half: posted.field("half"),
+        code: Code(posted.field("code")),
+        browser: &posted.browser.secret,
+        peer: &posted.peer,
+        device: device.as_deref(),
+        session: posted.session.as_deref(),
+    };
+    match second_factor::finish(&site.context, &answer).await {
+        Ok(opened) => go_on(&site, &posted, opened).await,
+        Err(NotSignedIn::Store(error)) => store_trouble(&site, &error),
+        Err(refused @ NotSignedIn::TooLate) => show_again(&site, &posted, &refused),
+        Err(refused) => {
+            let (status, problem) = words(&refused);
+            ask_code(&site, &posted, posted.field("half"), Some(&problem), status)
+        }
+    }
+}
+
+/// Checks what a passkey answers.
+pub(in crate::http) async fn passkey(site: Data, request: HttpRequest, form: PageForm) -> HttpResponse {
+    let posted = match Posted::read(&site, &request, form, |form, _| Purpose::SignIn(field(form, "request")))
+    {
+        Ok(posted) => posted,
+        Err(page) => return *page,
+    };
+    let attempt = passkeys::Attempt {
+        challenge: posted.field("challenge"),
+        answer: Assertion {
+            id: posted.field("id"),
+            client_data: posted.field("client_data"),
+            authenticator_data: posted.field("authenticator_data"),
+            signature: posted.field("signature"),
+            user_handle: posted.field("user_handle"),
+        },
+        browser: &posted.browser.secret,
+        peer: &posted.peer,
+        session: posted.session.as_deref(),
+    };
+    match passkeys::sign_in(&site.context, &attempt).await {
+        Ok(opened) => go_on(&site, &posted, opened).await,
+        Err(NotSignedIn::Store(error)) => store_trouble(&site, &error),
+        Err(refused) => show_again(&site, &posted, &refused),
+    }
+}
+
+/// Somebody is signed in: to what waited for it, or to the front page.
+async fn go_on(site: &Site, posted: &Posted, opened: Opened) -> HttpResponse {
+    let policy = &site.context.policy;
+    let waiting = posted.field("request");
     let mut response = if waiting.is_empty() {
         let then = Section::parse(posted.field("then"));
         see_other(&path(policy, then.map_or(Name::Home, Section::name)))
@@ -98,12 +166,25 @@ pub(in crate::http) async fn post(site: Data, request: HttpRequest, form: PageFo
             .await
         {
             Ok(id) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
-            Err(stopped) => render_stop(&site, &stopped),
+            Err(stopped) => render_stop(site, &stopped),
         }
     };
     let _added = response.add_cookie(&cookies::session(policy, &opened.cookie));
     let _added = response.add_cookie(&cookies::device(policy, opened.device));
     response
+}
+
+fn ask_code(
+    site: &Site,
+    posted: &Posted,
+    half: &str,
+    problem: Option<&str>,
+    status: StatusCode,
+) -> HttpResponse {
+    let request = posted.field("request");
+    let then = Section::parse(posted.field("then")).map(Section::word);
+    let tag = csrf::tag(&site.forms, &posted.browser.secret, &Purpose::SignIn(request));
+    proofs::login_code(site, &CodePage { request, then, half, problem }, &tag, status)
 }
 
 /// Why somebody is not signed in, in words.
@@ -117,6 +198,17 @@ pub(super) fn words(refused: &NotSignedIn) -> (StatusCode, String) {
             StatusCode::SERVICE_UNAVAILABLE,
             "Too many people are signing in at this moment. Try again.".to_owned(),
         ),
+        NotSignedIn::WrongCode => (
+            StatusCode::UNAUTHORIZED,
+            "The code is wrong, or was used already. Wait for the next one.".to_owned(),
+        ),
+        NotSignedIn::WrongPasskey => (
+            StatusCode::UNAUTHORIZED,
+            "This passkey is not known here. Sign in with your password.".to_owned(),
+        ),
+        NotSignedIn::TooLate => {
+            (StatusCode::UNAUTHORIZED, "The page was open for too long. Try again.".to_owned())
+        }
         NotSignedIn::Wrong | NotSignedIn::Store(_) => {
             (StatusCode::UNAUTHORIZED, "The e-mail address or the password is wrong. Try again.".to_owned())
         }
@@ -127,7 +219,15 @@ fn show_again(site: &Site, posted: &Posted, refused: &NotSignedIn) -> HttpRespon
     let (status, problem) = words(refused);
     let (request, email) = (posted.field("request"), posted.field("email"));
     let then = Section::parse(posted.field("then")).map(Section::word);
-    let page = LoginPage { request, email, then, wanted_by: None, problem: Some(&problem) };
+    let challenge = passkeys::challenge(&site.context, &posted.browser.secret);
+    let page = LoginPage {
+        request,
+        email,
+        then,
+        wanted_by: None,
+        challenge: challenge.as_deref(),
+        problem: Some(&problem),
+    };
     show(site, &posted.browser, &page, status)
 }
 

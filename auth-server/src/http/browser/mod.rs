@@ -167,6 +167,20 @@ pub(super) fn store_trouble(site: &Site, error: &StoreError) -> HttpResponse {
     )
 }
 
+/// Something in the server failed; the log has the reason.
+fn trouble(site: &Site, error: &dyn std::error::Error) -> HttpResponse {
+    problem(
+        site,
+        &Problem {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "server_error",
+            what: "the server made an error",
+            next: "Tell your administrator what is written below.",
+            reason: Some(error.to_string()),
+        },
+    )
+}
+
 /// The form did not come from a page that this server showed to this browser.
 fn forged(site: &Site) -> HttpResponse {
     problem(

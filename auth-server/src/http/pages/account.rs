@@ -41,12 +41,15 @@ pub(in crate::http) struct Shell<'a> {
 /// What the overview says.
 pub(in crate::http) struct Overview {
     pub(in crate::http) sessions: usize,
+    pub(in crate::http) passkeys: usize,
+    /// How many recovery codes are left; `None` without a second factor.
+    pub(in crate::http) second_factor: Option<u64>,
 }
 
-struct Link {
-    href: String,
-    title: &'static str,
-    here: bool,
+pub(super) struct Link {
+    pub(super) href: String,
+    pub(super) title: &'static str,
+    pub(super) here: bool,
 }
 
 struct Row {
@@ -98,7 +101,7 @@ struct SessionRow<'a> {
     used: Moment,
 }
 
-fn links(site: &Site, here: Section) -> Vec<Link> {
+pub(super) fn links(site: &Site, here: Section) -> Vec<Link> {
     let link = |section: Section| Link {
         href: path(&site.context.policy, section.name()),
         title: section.title(),
@@ -107,7 +110,7 @@ fn links(site: &Site, here: Section) -> Vec<Link> {
     Section::ALL.into_iter().map(link).collect()
 }
 
-fn sign_out(site: &Site) -> String {
+pub(super) fn sign_out(site: &Site) -> String {
     path(&site.context.policy, Name::Logout)
 }
 
@@ -125,6 +128,8 @@ pub(in crate::http) fn overview(
     let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let rows = vec![
         row(Section::Password, "change it".to_owned()),
+        row(Section::Passkeys, count(all.passkeys, "passkey", "passkeys")),
+        row(Section::SecondFactor, if all.second_factor.is_some() { "on" } else { "off" }.to_owned()),
         row(Section::Sessions, count(all.sessions, "browser", "browsers")),
     ];
     let links = links(site, shell.section);
@@ -166,6 +171,8 @@ fn session_row(session: &Session, here: SecretHash<SessionCookie>, now: Timestam
         address: session.address.as_deref(),
         method: match session.method {
             SignInMethod::Password => "password",
+            SignInMethod::PasswordAndCode => "password and code",
+            SignInMethod::Passkey => "passkey",
             SignInMethod::Link => "one-time link",
         },
         since: Moment::of(session.auth_time, now),

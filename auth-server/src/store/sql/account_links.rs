@@ -136,7 +136,8 @@ impl Database {
     }
 }
 
-async fn finish(done: bool, event: &Event, mut tx: Transaction<'static, Db>) -> Result<Applied> {
+/// Commits with the event if it was done, or rolls back.
+pub(super) async fn finish(done: bool, event: &Event, mut tx: Transaction<'static, Db>) -> Result<Applied> {
     if !done {
         tx.rollback().await?;
         return Ok(Applied::Lost);

@@ -24,11 +24,14 @@ use crate::{
 };
 
 /// Every table, in an order in which no row refers to a later one. Their columns are asked of the database.
-pub(super) const TABLES: [&str; 19] = [
+pub(super) const TABLES: [&str; 22] = [
     "users",
     "setup_links",
     "account_links",
     "sessions",
+    "second_factors",
+    "recovery_codes",
+    "passkeys",
     "clients",
     "resources",
     "organizations",

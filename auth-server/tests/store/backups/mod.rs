@@ -115,6 +115,12 @@ fn rest(name: &str) -> String {
         "insert into setup_links (id, hash, created_at, used_at) values (1, 'h{name}', 1800000000, null);
         insert into account_links (hash, email, group_names, created_at, expires_at)
         values ('l{name}', 'carol@example.test', '[]', 1800000000, 1800086400);
+        insert into second_factors (user_id, sealed, last_step, created_at)
+        select id, 'sealed', 5, 1800000000 from users where email = 'bob@example.test';
+        insert into recovery_codes (hash, user_id, used_at)
+        select 'r{name}', id, null from users where email = 'bob@example.test';
+        insert into passkeys (id, user_id, name, public_key, counter, created_at)
+        select 'p{name}', id, 'Phone \u{1F98A}', 'key', 7, 1800000000 from users where email = 'bob@example.test';
         insert into signing_keys (kid, position, algorithm, state, public_jwk, sealed, created_at, activated_at)
         values ('k1{name}', 1, 'ES256', 'retired', '{{}}', null, 1800000000, 1800000000),
         ('k2{name}', 2, 'ES256', 'active', '{{}}', 'sealed', 1800000000, 1800000001),

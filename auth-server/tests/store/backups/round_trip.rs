@@ -185,11 +185,14 @@ async fn a_row_that_does_not_fit_changes_nothing(backend: &Backend) {
     source.drop().await;
 }
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 22] = [
     "users",
     "setup_links",
     "account_links",
     "sessions",
+    "second_factors",
+    "recovery_codes",
+    "passkeys",
     "clients",
     "resources",
     "organizations",

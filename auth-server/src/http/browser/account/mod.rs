@@ -1,6 +1,8 @@
 //! The pages on which people look after their own accounts.
 
+pub(in crate::http) mod passkeys;
 pub(in crate::http) mod password;
+pub(in crate::http) mod second_factor;
 pub(in crate::http) mod sessions;
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
@@ -18,6 +20,7 @@ use crate::{
         extract::PageForm,
         pages::account::{Overview, Shell, overview},
     },
+    store::StoreError,
 };
 
 /// One of the pages.
@@ -25,18 +28,23 @@ use crate::{
 pub(in crate::http) enum Section {
     Overview,
     Password,
+    Passkeys,
+    SecondFactor,
     Sessions,
 }
 
 impl Section {
     /// Every page, in the order of the menu.
-    pub(in crate::http) const ALL: [Self; 3] = [Self::Overview, Self::Password, Self::Sessions];
+    pub(in crate::http) const ALL: [Self; 5] =
+        [Self::Overview, Self::Password, Self::Passkeys, Self::SecondFactor, Self::Sessions];
 
     /// The word for it where a sign-in says what comes after.
     pub(in crate::http) const fn word(self) -> &'static str {
         match self {
             Self::Overview => "account",
             Self::Password => "password",
+            Self::Passkeys => "passkeys",
+            Self::SecondFactor => "code",
             Self::Sessions => "sessions",
         }
     }
@@ -51,6 +59,8 @@ impl Section {
         match self {
             Self::Overview => "Account",
             Self::Password => "Password",
+            Self::Passkeys => "Passkeys",
+            Self::SecondFactor => "Second factor",
             Self::Sessions => "Sessions",
         }
     }
@@ -60,6 +70,8 @@ impl Section {
         match self {
             Self::Overview => Name::Account,
             Self::Password => Name::AccountPassword,
+            Self::Passkeys => Name::AccountPasskeys,
+            Self::SecondFactor => Name::AccountCode,
             Self::Sessions => Name::AccountSessions,
         }
     }
@@ -178,6 +190,13 @@ fn done(word: &str) -> Option<&'static str> {
         "session" => "That session is ended.",
         "session_gone" => "That session was over already.",
         "others" => "All your other sessions are ended.",
+        "passkey" => "The passkey is added. You can sign in with it from now on.",
+        "passkey_renamed" => "The passkey has its new name.",
+        "passkey_removed" => {
+            "The passkey is removed: nobody signs in with it any more. Remove it on your device too."
+        }
+        "code_off" => "The second factor is off. Remove it from your app too.",
+        "stale" => "Nothing was changed: the page was too old. Here is a fresh one.",
         _ => return None,
     })
 }
@@ -188,9 +207,17 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
         Ok(visit) => visit,
         Err(page) => return *page,
     };
-    let sessions = match account::sessions::list(&site.context, &visit.person).await {
-        Ok(sessions) => sessions.len(),
-        Err(error) => return store_trouble(&site, &error),
-    };
-    visit.dress(overview(&site, &visit.shell(&site, None), &Overview { sessions }, StatusCode::OK))
+    match look(&site, &visit.person).await {
+        Ok(all) => visit.dress(overview(&site, &visit.shell(&site, None), &all, StatusCode::OK)),
+        Err(error) => store_trouble(&site, &error),
+    }
+}
+
+async fn look(site: &Site, person: &SignedIn) -> Result<Overview, StoreError> {
+    let ctx = &site.context;
+    Ok(Overview {
+        sessions: account::sessions::list(ctx, person).await?.len(),
+        passkeys: ctx.store.passkeys_of(&person.user.id).await?.len(),
+        second_factor: account::second_factor::state(ctx, person).await?,
+    })
 }
