@@ -57,6 +57,8 @@ impl Key {
     }
 }
 
+type Bend = fn(&mut Device);
+
 fn cbor(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     ciborium::into_writer(value, &mut bytes).unwrap();
@@ -141,7 +143,6 @@ fn every_part_of_an_answer_has_to_be_right() {
     let key = Key::p256();
     let passkey = registered(&key);
     let right = device(&passkey.user);
-    type Bend = fn(&mut Device);
     let bends: [(Bend, PasskeyError); 9] = [
         (|device| device.challenge = "another", PasskeyError::Elsewhere),
         (|device| device.origin = "https://evil.test", PasskeyError::Elsewhere),
