@@ -190,6 +190,8 @@ actions! {
     GrantsRevoked = "grants_revoked";
     /// A grant was made smaller or shorter.
     GrantNarrowed = "grant_narrowed";
+    /// The person who had allowed it let a grant go on for longer.
+    GrantExtended = "grant_extended";
     /// A signing key was made.
     KeyCreated = "key_created";
     /// A signing key began to sign.

@@ -11,6 +11,7 @@ pub mod code;
 pub mod consent;
 pub mod email;
 pub mod entitlement;
+pub mod extension;
 #[cfg(test)]
 mod fixture;
 pub mod grant;

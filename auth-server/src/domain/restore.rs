@@ -190,6 +190,7 @@ impl Since {
             | Action::GrantRevoked
             | Action::GrantsRevoked
             | Action::GrantNarrowed
+            | Action::GrantExtended
             | Action::KeyActivated
             | Action::KeyRetired
             | Action::KeyRemoved

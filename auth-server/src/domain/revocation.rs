@@ -52,6 +52,12 @@ pub fn revoke(grant: &Grant, policy: &TokenPolicy, now: Timestamp) -> Option<Rev
     grant.ended.is_none().then(revocation)
 }
 
+/// Decides on a revocation by the person who had allowed it. `None`: it has ended already.
+pub fn revoke_by_person(grant: &Grant, policy: &TokenPolicy, now: Timestamp) -> Option<Revocation> {
+    let revocation = || Revocation::new(grant.id.clone(), EndReason::RevokedByPerson, policy, now);
+    grant.ended.is_none().then(revocation)
+}
+
 /// Whose grants end together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {

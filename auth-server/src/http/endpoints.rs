@@ -47,6 +47,8 @@ pub enum Name {
     AccountPassword,
     /// One's own sessions.
     AccountSessions,
+    /// Connected apps.
+    AccountApps,
     /// One's own passkeys.
     AccountPasskeys,
     /// One's own second factor.
@@ -118,6 +120,7 @@ impl Endpoint {
             | Name::Setup
             | Name::Link
             | Name::AccountPassword
+            | Name::AccountApps
             | Name::AccountSessions
             | Name::AccountPasskeys
             | Name::AccountCode => "GET, POST",
@@ -169,6 +172,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Account, &["/account"], Cors::None, Cache::NoStore),
     (Name::AccountPassword, &["/account/password"], Cors::None, Cache::NoStore),
     (Name::AccountSessions, &["/account/sessions"], Cors::None, Cache::NoStore),
+    (Name::AccountApps, &["/account/apps"], Cors::None, Cache::NoStore),
     (Name::AccountPasskeys, &["/account/passkeys"], Cors::None, Cache::NoStore),
     (Name::AccountCode, &["/account/code"], Cors::None, Cache::NoStore),
     (Name::PasskeyScript, &[PASSKEY_SCRIPT], Cors::None, Cache::Forever),

@@ -102,6 +102,9 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::AccountPassword => resource
             .route(web::get().to(browser::account::password::get))
             .route(web::post().to(browser::account::password::post)),
+        Name::AccountApps => resource
+            .route(web::get().to(browser::account::apps::get))
+            .route(web::post().to(browser::account::apps::post)),
         Name::AccountPasskeys => resource
             .route(web::get().to(browser::account::passkeys::get))
             .route(web::post().to(browser::account::passkeys::post)),

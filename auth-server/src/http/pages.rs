@@ -26,6 +26,7 @@ use crate::domain::{
 };
 
 pub(super) mod account;
+pub(super) mod apps;
 pub(super) mod proofs;
 mod words;
 

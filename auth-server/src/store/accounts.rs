@@ -9,12 +9,18 @@ use doorward_shared::{
 use super::{Applied, Result};
 use crate::domain::{
     audit::Event,
+    extension::Extension,
     ids::UserId,
     link::Link,
     passkey::Passkey,
     totp::SecondFactor,
     user::{PasswordChange, User},
 };
+
+/// All of it.
+pub trait Accounts: AccountLinks + SecondFactors + Passkeys + Extensions {}
+
+impl<T: AccountLinks + SecondFactors + Passkeys + Extensions> Accounts for T {}
 
 /// One-time links with which somebody chooses a password.
 #[async_trait]
@@ -71,6 +77,14 @@ pub trait SecondFactors: Send + Sync {
     ) -> Result<Applied>;
     /// Removes the second factor and its recovery codes. `Lost`: there is none.
     async fn remove_second_factor(&self, user: &UserId, event: &Event) -> Result<Applied>;
+}
+
+/// What people change about what they allowed.
+#[async_trait]
+pub trait Extensions: Send + Sync {
+    /// Lets a grant go on for longer, and with it the refresh token that is in use. `Lost`: it was ended, narrowed or extended
+    /// meanwhile.
+    async fn extend_grant(&self, extension: &Extension, event: &Event) -> Result<Applied>;
 }
 
 /// Passkeys.

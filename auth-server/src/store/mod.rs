@@ -24,7 +24,7 @@ use doorward_shared::{
 };
 
 pub use self::{
-    accounts::{AccountLinks, Passkeys, SecondFactors},
+    accounts::{AccountLinks, Accounts, Extensions, Passkeys, SecondFactors},
     administration::{AdminKeys, Pages},
     permissions::{Changed, Entitlements, Organizations},
     registry::{Clients, Resources},
@@ -314,9 +314,7 @@ pub trait Backups: Send + Sync {
 #[async_trait]
 pub trait Store:
     Users
-    + AccountLinks
-    + SecondFactors
-    + Passkeys
+    + Accounts
     + Sessions
     + Clients
     + Resources

@@ -1,5 +1,6 @@
 //! What people do with their own accounts, in a browser without scripts.
 
+mod apps;
 mod links;
 mod passkeys;
 mod person;

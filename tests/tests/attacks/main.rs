@@ -11,6 +11,7 @@ mod cookies;
 mod ended;
 mod feed;
 mod fuzz;
+mod guessing;
 mod http;
 mod issuer;
 mod keys;

@@ -40,6 +40,7 @@ pub(in crate::http) struct Shell<'a> {
 
 /// What the overview says.
 pub(in crate::http) struct Overview {
+    pub(in crate::http) apps: usize,
     pub(in crate::http) sessions: usize,
     pub(in crate::http) passkeys: usize,
     /// How many recovery codes are left; `None` without a second factor.
@@ -127,6 +128,7 @@ pub(in crate::http) fn overview(
     };
     let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     let rows = vec![
+        row(Section::Apps, count(all.apps, "app", "apps")),
         row(Section::Password, "change it".to_owned()),
         row(Section::Passkeys, count(all.passkeys, "passkey", "passkeys")),
         row(Section::SecondFactor, if all.second_factor.is_some() { "on" } else { "off" }.to_owned()),

@@ -18,6 +18,7 @@ mod clients;
 mod codes;
 mod ends;
 mod entitlements;
+mod extensions;
 mod feed;
 mod grants;
 mod lists;

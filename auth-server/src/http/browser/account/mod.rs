@@ -1,5 +1,6 @@
 //! The pages on which people look after their own accounts.
 
+pub(in crate::http) mod apps;
 pub(in crate::http) mod passkeys;
 pub(in crate::http) mod password;
 pub(in crate::http) mod second_factor;
@@ -27,6 +28,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Section {
     Overview,
+    Apps,
     Password,
     Passkeys,
     SecondFactor,
@@ -35,13 +37,14 @@ pub(in crate::http) enum Section {
 
 impl Section {
     /// Every page, in the order of the menu.
-    pub(in crate::http) const ALL: [Self; 5] =
-        [Self::Overview, Self::Password, Self::Passkeys, Self::SecondFactor, Self::Sessions];
+    pub(in crate::http) const ALL: [Self; 6] =
+        [Self::Overview, Self::Apps, Self::Password, Self::Passkeys, Self::SecondFactor, Self::Sessions];
 
     /// The word for it where a sign-in says what comes after.
     pub(in crate::http) const fn word(self) -> &'static str {
         match self {
             Self::Overview => "account",
+            Self::Apps => "apps",
             Self::Password => "password",
             Self::Passkeys => "passkeys",
             Self::SecondFactor => "code",
@@ -58,6 +61,7 @@ impl Section {
     pub(in crate::http) const fn title(self) -> &'static str {
         match self {
             Self::Overview => "Account",
+            Self::Apps => "Connected apps",
             Self::Password => "Password",
             Self::Passkeys => "Passkeys",
             Self::SecondFactor => "Second factor",
@@ -69,6 +73,7 @@ impl Section {
     pub(in crate::http) const fn name(self) -> Name {
         match self {
             Self::Overview => Name::Account,
+            Self::Apps => Name::AccountApps,
             Self::Password => Name::AccountPassword,
             Self::Passkeys => Name::AccountPasskeys,
             Self::SecondFactor => Name::AccountCode,
@@ -196,6 +201,11 @@ fn done(word: &str) -> Option<&'static str> {
             "The passkey is removed: nobody signs in with it any more. Remove it on your device too."
         }
         "code_off" => "The second factor is off. Remove it from your app too.",
+        "narrowed" => {
+            "It may do less from now on. Resource servers that listen refuse what it may not do any more."
+        }
+        "extended" => "The access goes on for longer.",
+        "revoked" => "The access is ended, everywhere: resource servers that listen refuse it from now on.",
         "stale" => "Nothing was changed: the page was too old. Here is a fresh one.",
         _ => return None,
     })
@@ -216,6 +226,7 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 async fn look(site: &Site, person: &SignedIn) -> Result<Overview, StoreError> {
     let ctx = &site.context;
     Ok(Overview {
+        apps: account::apps::list(ctx, person).await?.len(),
         sessions: account::sessions::list(ctx, person).await?.len(),
         passkeys: ctx.store.passkeys_of(&person.user.id).await?.len(),
         second_factor: account::second_factor::state(ctx, person).await?,
