@@ -1,6 +1,7 @@
 //! The command line: reads what is asked, carries it out, says how it went. Exit code 0: done; 1: refused or failed, with
 //! the reason on standard error; 2: not understood.
 
+mod access;
 mod admin;
 mod audit;
 mod backup;
@@ -77,6 +78,11 @@ enum Command {
     /// Manage the rules that say who may do what where.
     #[command(subcommand)]
     Entitlement(entitlements::Command),
+    /// Show what a person would get at a resource server, place by place, and why not more.
+    Access(access::Access),
+    /// Take over group rules from a document, or print them as one.
+    #[command(subcommand)]
+    Mapping(access::Mapping),
     /// Check or print the audit trail: what was done, by whom, when.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -125,6 +131,8 @@ impl Order {
             Command::Organization(command) => organizations::run(command, &config).await,
             Command::Node(command) => organizations::run_nodes(command, &config).await,
             Command::Entitlement(command) => entitlements::run(command, &config).await,
+            Command::Access(command) => access::run(command, &config).await,
+            Command::Mapping(command) => access::run_mapping(command, &config).await,
             Command::Audit(command) => audit::run(command, &config).await,
             Command::Keys(command) => keys::run(command, &config).await,
             Command::Admin(command) => admin::run(command, &config).await,
@@ -190,6 +198,10 @@ mod tests {
             "node list Acme",
             "node remove Acme alpha --force",
             "entitlement add --group staff --tier write --resource http://localhost:9100/mcp --organization Acme --node alpha",
+            "access --user a@b.test --client x --resource http://localhost:9100/mcp --organization Acme --json",
+            "mapping import FILE --dry-run",
+            "mapping import FILE --json",
+            "mapping export",
             "entitlement add --user a@b.test --tier read",
             "entitlement add --everyone --tier read",
             "entitlement list --json",

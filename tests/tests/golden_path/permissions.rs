@@ -21,7 +21,7 @@ e2e::on_both_stores!(
 );
 
 /// An organization Acme with a small tree; gives its identifier.
-fn acme(house: &House) -> String {
+pub(crate) fn acme(house: &House) -> String {
     let made = house.cli(&["organization", "create", "Acme", "--json"], "").json();
     for path in ["alpha/site/specs", "beta"] {
         house.cli(&["node", "add", "Acme", path], "").ok();

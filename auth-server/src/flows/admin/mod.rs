@@ -1,10 +1,12 @@
 //! What administrators do with people, clients and resource servers, whether by the command line or by another door.
 
+pub mod access;
 pub mod admin_keys;
 pub mod clients;
 pub mod entitlements;
 pub mod grants;
 pub mod links;
+pub mod mappings;
 pub mod organizations;
 pub mod places;
 pub mod resources;

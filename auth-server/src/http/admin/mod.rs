@@ -1,6 +1,7 @@
 //! The admin API: `/admin/api/v1`. One table of routes mounts it, guards it and describes it; a handler parses, calls one
 //! flow of `flows::admin`, renders.
 
+mod access;
 mod admin_keys;
 mod audit;
 mod clients;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    admin_keys, audit, clients, entitlements, grants, openapi, organizations, resources,
+    access, admin_keys, audit, clients, entitlements, grants, openapi, organizations, resources,
     route::{
         Method::{Delete, Get, Patch, Post},
         Route,
@@ -82,6 +82,10 @@ fn all() -> Vec<Route> {
         Route::new((Post, "/entitlements/{id}/enable"), "enable_entitlement", Need(Entitlements, Write), "Enable a disabled rule again.", entitlements::enable).fresh(),
 
 
+
+        Route::new((Get, "/access"), "preview_access", Need(Entitlements, Read), "Say what a person would get at a resource server, place by place, and why not more.", access::preview),
+        Route::new((Get, "/mappings"), "export_mapping", Need(Entitlements, Read), "Give the group rules in force as a document in the form of the mcp_scopes collection.", access::export),
+        Route::new((Post, "/mappings"), "import_mapping", Need(Entitlements, Write), "Say what a document of group rules would change for whom; carry it out if asked to.", access::import).fresh().conflicts(),
 
         Route::new((Get, "/keys"), "list_keys", Need(Keys, Read), "List signing keys, oldest first.", signing_keys::list),
         Route::new((Post, "/keys/rotate"), "rotate_keys", Need(Keys, Write), "Let the next signing key sign from now on.", signing_keys::rotate).fresh().conflicts(),

@@ -1,6 +1,7 @@
 //! What administrators are shown: one JSON shape for each noun, the same on the command line and in the admin API. Times are
 //! `NumericDate`s (RFC 7519 §2); what is not there is null; no secret is in any of them, but in those that say so.
 
+mod access;
 mod permissions;
 mod resource;
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use self::{
+    access::{Access, AccessAt, AccessTier, Mapping, MappingEffect, MappingFinding},
     permissions::{Entitlement, NewEntitlement, Node, Organization, RemovedNode},
     resource::{Credentials, Model, Resource},
 };
