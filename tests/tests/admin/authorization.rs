@@ -41,6 +41,8 @@ const ROWS: &[Row] = &[
     ("DELETE", "/clients/{id}", "clients:write", Any),
     ("POST", "/clients/{id}/disable", "clients:write", Any),
     ("POST", "/clients/{id}/enable", "clients:write", Any),
+    ("POST", "/clients/{id}/secret", "clients:write", Fresh),
+    ("DELETE", "/clients/{id}/former-secret", "clients:write", Any),
     ("GET", "/resources", "resources:read", Any),
     ("POST", "/resources", "resources:write", Any),
     ("GET", "/resources/{id}", "resources:read", Any),
