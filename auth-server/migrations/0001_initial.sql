@@ -188,6 +188,27 @@ create index grants_of_organization on grants (organization, id);
 create index grants_by_end on grants (ended_at) where ended_at is not null;
 create index grants_by_expiry on grants (expires_at);
 
+-- Keys of people. Without powers: for everything that the person may do. As with grants, resource is what the key was made for,
+-- and resource_row the object itself.
+create table api_keys (
+    id text not null primary key,
+    user_id text not null references users (id),
+    name text not null,
+    organization text not null,
+    resource text,
+    resource_row text references resources (folded),
+    powers text,
+    hash text not null unique,
+    prefix text not null,
+    created_at bigint not null,
+    expires_at bigint,
+    last_used_at bigint,
+    revoked_at bigint,
+    check (revoked_at is not null or (resource is null) = (resource_row is null))
+);
+create index api_keys_of_user on api_keys (user_id, id);
+create index api_keys_of_resource on api_keys (resource_row) where resource_row is not null;
+
 create table authorization_codes (
     hash text not null primary key,
     grant_id text not null unique references grants (id),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The groups of the list, and how many cases each has.
-const GROUPS: [(&str, usize); 18] = [
+const GROUPS: [(&str, usize); 19] = [
     ("AZ", 25),
     ("RU", 35),
     ("CD", 21),
@@ -19,6 +19,7 @@ const GROUPS: [(&str, usize); 18] = [
     ("RI", 16),
     ("DR", 22),
     ("LG", 16),
+    ("AK", 13),
     ("HT", 28),
     ("IN", 15),
     ("AD", 10),

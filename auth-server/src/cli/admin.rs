@@ -55,7 +55,7 @@ fn permission(text: &str) -> Result<AdminPermission, PermissionSyntax> {
     AdminPermission::parse(text).ok_or_else(|| PermissionSyntax::Unknown(text.to_owned()))
 }
 
-fn life(text: &str) -> Result<KeyLife, String> {
+pub(super) fn life(text: &str) -> Result<KeyLife, String> {
     let known = KeyLife::ALL.map(KeyLife::as_str).join(", ");
     KeyLife::parse(text).ok_or_else(|| format!("choose one of {known}"))
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod api_keys;
 mod audit;
 mod backup;
 mod clients;
@@ -83,6 +84,9 @@ enum Command {
     /// Take over group rules from a document, or print them as one.
     #[command(subcommand)]
     Mapping(access::Mapping),
+    /// Manage the API keys of people, with which scripts do what their person may do.
+    #[command(subcommand)]
+    Key(api_keys::Command),
     /// Check or print the audit trail: what was done, by whom, when.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -133,6 +137,7 @@ impl Order {
             Command::Entitlement(command) => entitlements::run(command, &config).await,
             Command::Access(command) => access::run(command, &config).await,
             Command::Mapping(command) => access::run_mapping(command, &config).await,
+            Command::Key(command) => api_keys::run(command, &config).await,
             Command::Audit(command) => audit::run(command, &config).await,
             Command::Keys(command) => keys::run(command, &config).await,
             Command::Admin(command) => admin::run(command, &config).await,
@@ -237,6 +242,13 @@ mod tests {
             "admin key create --name N --permission *",
             "admin key list",
             "admin key revoke adk_x",
+            "key create --user a@b.test --name N --node alpha/site --node beta --tier write --expires 7d --json",
+            "key create --user a@b.test --name N --node alpha beta --tier read",
+            "key create --user a@b.test --name N --grant alpha=read --grant alpha/site=destroy --organization acme",
+            "key create --user a@b.test --name N --full --resource http://localhost:9100/mcp --expires never",
+            "key list --json",
+            "key list --user a@b.test",
+            "key revoke key_x",
             "backup --to FILE",
             "restore --from FILE --json",
             "restore --from FILE --nothing-lost",
@@ -282,6 +294,13 @@ mod tests {
             "admin key create --name N --permission everything",
             "admin key create --name N --permission * --expires 2d",
             "admin key create --name N --permission * --secret dwa_x",
+            "key create --user a@b.test --name N",
+            "key create --user a@b.test --name N --node alpha",
+            "key create --user a@b.test --name N --tier read --full",
+            "key create --user a@b.test --name N --tier read --grant alpha=write",
+            "key create --user a@b.test --name N --grant alpha",
+            "key create --user a@b.test --name N --tier read --expires 8h",
+            "key revoke",
             "restore --from FILE --nothing-lost --audit FILE",
             "restore",
             "backup",

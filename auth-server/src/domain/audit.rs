@@ -208,6 +208,12 @@ actions! {
     AdminKeyCreated = "admin_key_created";
     /// An admin key was revoked.
     AdminKeyRevoked = "admin_key_revoked";
+    /// An API key of a person was made.
+    ApiKeyCreated = "api_key_created";
+    /// An API key of a person was revoked.
+    ApiKeyRevoked = "api_key_revoked";
+    /// An API key was revoked since somebody reported that they found it.
+    ApiKeyReported = "api_key_reported";
     /// A copy of the database was made.
     BackedUp = "backed_up";
     /// A database was filled from a backup.

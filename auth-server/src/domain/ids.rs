@@ -58,6 +58,8 @@ ids! {
     EventId = "evt_";
     /// A key for the admin API.
     AdminKeyId = "adk_";
+    /// An API key of a person.
+    ApiKeyId = "key_";
     /// A rule about who may do what where.
     EntitlementId = "ent_";
     /// An authorization request that waits for a person.

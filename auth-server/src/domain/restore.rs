@@ -196,6 +196,9 @@ impl Since {
             | Action::KeyRemoved
             | Action::KeyRevoked
             | Action::Rekeyed
+            | Action::ApiKeyCreated
+            | Action::ApiKeyRevoked
+            | Action::ApiKeyReported
             | Action::BackedUp
             | Action::Restored
             | Action::LimitReached => {}

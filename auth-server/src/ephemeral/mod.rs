@@ -93,6 +93,8 @@ pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::m
 pub const USED_CHALLENGES: Slot<u32> = Slot::new("used challenges", |_| Seconds::minutes(10), 8 * MIB);
 /// Registrations by network.
 pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1), 8 * MIB);
+/// Reports of leaked keys by network.
+pub const LEAK_REPORTS: Slot<u32> = Slot::new("leak reports", |_| Seconds::minutes(1), 8 * MIB);
 
 /// Where what may be lost is kept.
 #[derive(Clone, PartialEq, Eq)]

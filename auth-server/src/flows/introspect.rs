@@ -8,10 +8,10 @@ use doorward_shared::{
 };
 
 use super::{
-    Context, Peer, access_token, resource_servers,
+    Context, Peer, access_token, api_key, resource_servers,
     token::authenticate::{self, Refused},
 };
-use crate::domain::resource::Resource;
+use crate::domain::{api_key::is_api_key, resource::Resource};
 
 /// Answers a resource server about a token. Only a token for that very resource server is told anything about.
 pub async fn introspect(
@@ -38,6 +38,9 @@ async fn about(ctx: &Context, form: &Form, caller: &Resource) -> Result<Introspe
         .ok_or_else(|| {
             OAuthError::new(ErrorCode::InvalidRequest, "token is missing; send the token to ask about")
         })?;
+    if is_api_key(token) {
+        return Ok(api_key::about(ctx, token, caller, now).await?);
+    }
     let Some(live) = access_token::live(ctx, token, now).await? else { return Ok(Introspection::INACTIVE) };
     if !live.resource.uri.same_as(&caller.uri) {
         return Ok(Introspection::INACTIVE);

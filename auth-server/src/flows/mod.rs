@@ -3,6 +3,7 @@
 mod access_token;
 pub mod account;
 pub mod admin;
+mod api_key;
 pub mod authorize;
 pub mod backup;
 mod challenge;
@@ -11,6 +12,7 @@ pub mod clock;
 pub mod feed;
 pub mod housekeeping;
 pub mod introspect;
+pub mod leaked;
 pub mod login;
 pub mod logout;
 pub mod passkeys;

@@ -13,6 +13,8 @@ pub enum Name {
     Revoke,
     /// RFC 7662.
     Introspect,
+    /// Reports of keys that were found where they should not be.
+    Leaked,
     /// The revocation feed.
     Revocations,
     /// RFC 7591.
@@ -55,6 +57,8 @@ pub enum Name {
     AccountCode,
     /// The script for passkeys.
     PasskeyScript,
+    /// One's own API keys.
+    AccountKeys,
     /// The stylesheet.
     Stylesheet,
     /// The icon of the pages.
@@ -123,8 +127,9 @@ impl Endpoint {
             | Name::AccountApps
             | Name::AccountSessions
             | Name::AccountPasskeys
-            | Name::AccountCode => "GET, POST",
-            Name::Introspect | Name::Logout | Name::LoginCode | Name::LoginPasskey => "POST",
+            | Name::AccountCode
+            | Name::AccountKeys => "GET, POST",
+            Name::Introspect | Name::Leaked | Name::Logout | Name::LoginCode | Name::LoginPasskey => "POST",
             Name::AdminApi => "GET, POST, PATCH, DELETE",
             Name::Healthz | Name::Readyz => "GET, HEAD",
         }
@@ -150,6 +155,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
         Cors::None,
         Cache::NoStore,
     ),
+    (Name::Leaked, &["/oauth2/leaked"], Cors::None, Cache::NoStore),
     (Name::Revocations, &["/oauth2/revocations"], Cors::None, Cache::NoStore),
     (
         Name::Register,
@@ -176,6 +182,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::AccountPasskeys, &["/account/passkeys"], Cors::None, Cache::NoStore),
     (Name::AccountCode, &["/account/code"], Cors::None, Cache::NoStore),
     (Name::PasskeyScript, &[PASSKEY_SCRIPT], Cors::None, Cache::Forever),
+    (Name::AccountKeys, &["/account/keys"], Cors::None, Cache::NoStore),
     (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
     (Name::Icon, &[ICON], Cors::None, Cache::Minutes),
 ];

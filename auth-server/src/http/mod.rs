@@ -75,6 +75,7 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Revoke => resource.route(web::post().to(oauth::revoke::post)),
         Name::Introspect => resource.route(web::post().to(oauth::introspect::post)),
         Name::Revocations => resource.route(web::get().to(oauth::revocations::get)),
+        Name::Leaked => resource.route(web::post().to(oauth::leaked::post)),
         Name::Register => resource.route(web::post().to(oauth::register::post)),
         Name::Userinfo => resource
             .route(web::get().to(oauth::userinfo::answer))
@@ -120,6 +121,9 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Link => {
             resource.route(web::get().to(browser::link::get)).route(web::post().to(browser::link::post))
         }
+        Name::AccountKeys => resource
+            .route(web::get().to(browser::account::api_keys::get))
+            .route(web::post().to(browser::account::api_keys::post)),
         Name::Home => resource.route(web::get().to(browser::home::get)),
         Name::Stylesheet => resource.route(web::get().to(pages::stylesheet)),
         Name::Icon => resource.route(web::get().to(pages::icon)),

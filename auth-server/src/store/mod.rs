@@ -5,6 +5,7 @@
 
 mod accounts;
 mod administration;
+mod api_keys;
 pub mod archive;
 pub mod hold;
 mod permissions;
@@ -26,6 +27,7 @@ use doorward_shared::{
 pub use self::{
     accounts::{AccountLinks, Accounts, Extensions, Passkeys, SecondFactors},
     administration::{AdminKeys, Pages},
+    api_keys::ApiKeys,
     permissions::{Changed, Entitlements, Organizations},
     registry::{Clients, Resources},
 };
@@ -323,6 +325,7 @@ pub trait Store:
     + Grants
     + SigningKeys
     + AdminKeys
+    + ApiKeys
     + Pages
     + Feed
     + Trail

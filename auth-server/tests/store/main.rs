@@ -8,6 +8,7 @@
 mod backend;
 mod account_links;
 mod admin_keys;
+mod api_keys;
 mod backups;
 mod clients;
 mod codes;

@@ -1,6 +1,7 @@
 //! What people do with their own accounts, in a browser without scripts.
 
 mod apps;
+mod keys;
 mod links;
 mod passkeys;
 mod person;

@@ -31,6 +31,17 @@ impl AtHome {
         self.visitor.open(&format!("{}{path}", self.issuer)).await.page()
     }
 
+    /// Sends these fields with the token of a page's form, whatever the page offers.
+    pub(crate) async fn send(&self, page: &Page, fields: &[(&str, &str)]) -> Page {
+        let has = |form: &&e2e::page::Form| form.fields.iter().any(|field| field.name == "csrf");
+        let forms = page.forms.iter().filter(has);
+        let form = forms.min_by_key(|form| form.action.path().ends_with("/logout")).expect("a form");
+        let tag = form.fields.iter().find(|field| field.name == "csrf").expect("a token");
+        let mut all = vec![("csrf".to_owned(), tag.value.clone())];
+        all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.visitor.post(&form.action, &all).await.page()
+    }
+
     /// Presses a button of a page after typing and ticking.
     pub(crate) async fn press(&self, page: &Page, typed: &[(&str, &str)], button: (&str, &str)) -> Page {
         let has = |form: &&e2e::page::Form| {

@@ -65,6 +65,10 @@ const ROWS: &[Row] = &[
     ("DELETE", "/entitlements/{id}", "entitlements:write", Any),
     ("POST", "/entitlements/{id}/disable", "entitlements:write", Any),
     ("POST", "/entitlements/{id}/enable", "entitlements:write", Fresh),
+    ("GET", "/api-keys", "api-keys:read", Any),
+    ("POST", "/api-keys", "api-keys:write", Fresh),
+    ("GET", "/api-keys/{id}", "api-keys:read", Any),
+    ("DELETE", "/api-keys/{id}", "api-keys:write", Any),
     ("GET", "/keys", "keys:read", Any),
     ("POST", "/keys/rotate", "keys:write", Fresh),
     ("POST", "/keys/{id}/revoke", "keys:write", Fresh),
@@ -96,6 +100,8 @@ const PERMISSIONS: &[&str] = &[
     "audit:read",
     "admin-keys:read",
     "admin-keys:write",
+    "api-keys:read",
+    "api-keys:write",
     "status:read",
 ];
 

@@ -4,6 +4,7 @@
 //! Every test ends with [`stage::Stage::close`]: the good twin of what was tried still works, no answer was a 5xx, and no
 //! secret is in the log, which is written at its most talkative.
 
+mod api_keys;
 mod authorization_request;
 mod browser;
 mod code;

@@ -5,6 +5,7 @@ mod confidential;
 mod consent;
 mod discovery;
 mod fixed_client;
+mod keys;
 mod mapping;
 mod permissions;
 mod redirects;

@@ -6,10 +6,10 @@ use e2e::mcp::Mcp;
 use e2e::session::Session;
 use serde_json::{Value, json};
 
-const READ: [&str; 5] =
+pub(crate) const READ: [&str; 5] =
     ["get_artifact", "get_artifact_download_url", "list_artifacts", "list_sessions", "whoami"];
-const WRITE: [&str; 3] = ["complete_upload", "request_upload_url", "store_artifact"];
-const DESTROY: [&str; 3] = ["create_download_link", "delete_artifact", "seal_session"];
+pub(crate) const WRITE: [&str; 3] = ["complete_upload", "request_upload_url", "store_artifact"];
+pub(crate) const DESTROY: [&str; 3] = ["create_download_link", "delete_artifact", "seal_session"];
 
 e2e::on_both_stores!(
     ticking_nothing_gives_a_token_that_sees_no_tools,

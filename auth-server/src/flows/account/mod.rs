@@ -1,5 +1,6 @@
 //! What people do with their own accounts, without an administrator.
 
+pub mod api_keys;
 pub mod apps;
 pub mod links;
 pub mod passkeys;

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admin_keys;
+pub mod api_keys;
 pub mod clients;
 pub mod entitlements;
 pub mod grants;

@@ -3,6 +3,7 @@
 
 mod access;
 mod admin_keys;
+mod api_keys;
 mod audit;
 mod clients;
 mod cursor;

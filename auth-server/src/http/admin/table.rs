@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, admin_keys, audit, clients, entitlements, grants, openapi, organizations, resources,
+    access, admin_keys, api_keys, audit, clients, entitlements, grants, openapi, organizations, resources,
     route::{
         Method::{Delete, Get, Patch, Post},
         Route,
@@ -13,8 +13,8 @@ use super::{
 use crate::domain::admin_key::{
     Need,
     Noun::{
-        AdminKeys, Audit, Clients, Entitlements, Grants, Keys, Organizations, Resources, Sessions, Status,
-        Users,
+        AdminKeys, ApiKeys, Audit, Clients, Entitlements, Grants, Keys, Organizations, Resources, Sessions,
+        Status, Users,
     },
     Verb::{Read, Write},
 };
@@ -50,6 +50,11 @@ fn all() -> Vec<Route> {
 
         Route::new((Get, "/sessions"), "list_sessions", Need(Sessions, Read), "List the browsers in which people are signed in.", sessions::list),
         Route::new((Delete, "/sessions/{id}"), "end_session", Need(Sessions, Write), "Sign a browser out.", sessions::end),
+
+        Route::new((Get, "/api-keys"), "list_api_keys", Need(ApiKeys, Read), "List the API keys of people, newest first.", api_keys::list),
+        Route::new((Post, "/api-keys"), "create_api_key", Need(ApiKeys, Write), "Make an API key for a person.", api_keys::create).fresh().conflicts(),
+        Route::new((Get, "/api-keys/{id}"), "get_api_key", Need(ApiKeys, Read), "Show one API key.", api_keys::show),
+        Route::new((Delete, "/api-keys/{id}"), "revoke_api_key", Need(ApiKeys, Write), "Revoke an API key for good.", api_keys::revoke),
 
         Route::new((Get, "/clients"), "list_clients", Need(Clients, Read), "List clients, those that registered themselves included.", clients::list),
         Route::new((Post, "/clients"), "create_client", Need(Clients, Write), "Register a client.", clients::create).conflicts(),

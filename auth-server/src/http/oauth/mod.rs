@@ -2,6 +2,7 @@
 
 pub(super) mod authorize;
 pub(super) mod introspect;
+pub(super) mod leaked;
 pub(super) mod register;
 pub(super) mod revocations;
 pub(super) mod revoke;

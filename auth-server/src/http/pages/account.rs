@@ -1,5 +1,7 @@
 //! The pages on which people look after their own accounts.
 
+pub(in crate::http) mod keys;
+
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 use doorward_shared::{
@@ -45,6 +47,7 @@ pub(in crate::http) struct Overview {
     pub(in crate::http) passkeys: usize,
     /// How many recovery codes are left; `None` without a second factor.
     pub(in crate::http) second_factor: Option<u64>,
+    pub(in crate::http) keys: usize,
 }
 
 pub(super) struct Link {
@@ -133,6 +136,7 @@ pub(in crate::http) fn overview(
         row(Section::Passkeys, count(all.passkeys, "passkey", "passkeys")),
         row(Section::SecondFactor, if all.second_factor.is_some() { "on" } else { "off" }.to_owned()),
         row(Section::Sessions, count(all.sessions, "browser", "browsers")),
+        row(Section::Keys, count(all.keys, "key", "keys")),
     ];
     let links = links(site, shell.section);
     html(status, &OverviewTemplate { frame: frame(site), links, sign_out: sign_out(site), shell, rows })

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Every table, in an order in which no row refers to a later one. Their columns are asked of the database.
-pub(super) const TABLES: [&str; 22] = [
+pub(super) const TABLES: [&str; 23] = [
     "users",
     "setup_links",
     "account_links",
@@ -40,6 +40,7 @@ pub(super) const TABLES: [&str; 22] = [
     "grants",
     "authorization_codes",
     "refresh_tokens",
+    "api_keys",
     "signing_keys",
     "heads",
     "revocations",

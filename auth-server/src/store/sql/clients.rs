@@ -148,7 +148,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        audit::record(&ended.told(event), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

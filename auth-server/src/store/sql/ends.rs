@@ -1,4 +1,4 @@
-//! How grants end and shrink: the grants, what the feed tells the resource servers, and the audit event, in one transaction.
+//! How grants and API keys end, and grants shrink: the grants, what the feed tells the resource servers, and the audit event, in one transaction.
 //! Locks are taken in the order grants; heads; users, clients, resources.
 
 use doorward_shared::{revocation::Claim, time::Timestamp};
@@ -19,9 +19,30 @@ macro_rules! end_where {
     };
 }
 
-/// Ends all grants that the sweep names, within a transaction. From here on nobody can use one of them; one that is being
-/// made right now comes after the sweep. Answers how many ended.
-pub(super) async fn sweep(sweep: &Sweep, tx: &mut Transaction<'_, Db>) -> Result<u64> {
+macro_rules! revoke_where {
+    ($whose:literal) => {
+        concat!("update api_keys set revoked_at = $1 where revoked_at is null", $whose)
+    };
+}
+
+/// What a sweep ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Swept {
+    pub(super) grants: u64,
+    pub(super) api_keys: u64,
+}
+
+impl Swept {
+    /// The event with how much it was.
+    pub(super) fn told(self, event: &Event) -> Event {
+        let event = event.clone().with("grants", self.grants);
+        if self.api_keys == 0 { event } else { event.with("api_keys", self.api_keys) }
+    }
+}
+
+/// Ends all grants and API keys that the sweep names, within a transaction. From here on nobody can use one of them; one that
+/// is being made right now comes after the sweep. Answers how many ended.
+pub(super) async fn sweep(sweep: &Sweep, tx: &mut Transaction<'_, Db>) -> Result<Swept> {
     // One by one, each waits for whoever holds it.
     let sql = match sweep.whose() {
         Whose::User(_) => end_where!(" and user_id = $3"),
@@ -38,8 +59,22 @@ pub(super) async fn sweep(sweep: &Sweep, tx: &mut Transaction<'_, Db>) -> Result
         .bind(value)
         .execute(&mut **tx)
         .await?;
+    let api_keys = sweep_api_keys(sweep, value, tx).await?;
     feed::push(claim, value, Some(sweep.at()), sweep.forget_at(), tx).await?;
-    Ok(ended.rows_affected())
+    Ok(Swept { grants: ended.rows_affected(), api_keys })
+}
+
+async fn sweep_api_keys(sweep: &Sweep, value: &str, tx: &mut Transaction<'_, Db>) -> Result<u64> {
+    let sql = match sweep.whose() {
+        Whose::User(_) => revoke_where!(" and user_id = $2"),
+        Whose::Resource(_) => revoke_where!(" and resource_row = $2"),
+        Whose::Organization(_) => revoke_where!(" and organization = $2"),
+        Whose::Everybody(_) => revoke_where!(" and $2 <> ''"),
+        // A key is nobody's client.
+        Whose::Client(_) => return Ok(0),
+    };
+    let revoked = sqlx::query(sql).bind(sweep.at().seconds()).bind(value).execute(&mut **tx).await?;
+    Ok(revoked.rows_affected())
 }
 
 /// Dates the tokens that come after a sweep. Not for what is about to be removed.
@@ -57,7 +92,7 @@ async fn date(sweep: &Sweep, tx: &mut Transaction<'_, Db>) -> Result<()> {
 }
 
 /// Ends grants and dates what comes after.
-pub(super) async fn sweep_and_date(all: &Sweep, tx: &mut Transaction<'_, Db>) -> Result<u64> {
+pub(super) async fn sweep_and_date(all: &Sweep, tx: &mut Transaction<'_, Db>) -> Result<Swept> {
     let ended = sweep(all, tx).await?;
     date(all, tx).await?;
     Ok(ended)
@@ -97,9 +132,9 @@ impl Database {
     pub(super) async fn try_end_grants(&self, all: &Sweep, event: &Event) -> Result<u64> {
         let mut tx = self.begin().await?;
         let ended = sweep_and_date(all, &mut tx).await?;
-        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        audit::record(&ended.told(event), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
-        Ok(ended)
+        Ok(ended.grants)
     }
 
     pub(super) async fn try_narrow_grant(&self, narrowing: &Narrowing, event: &Event) -> Result<Applied> {
@@ -142,7 +177,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        audit::record(&ended.told(event), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

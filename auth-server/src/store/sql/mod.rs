@@ -7,11 +7,12 @@
 //! Rules that make it safe: single use is decided by the `where` of the write, never by a read before it. A verb that spends
 //! or gives on a grant first updates the grant's row where it is not ended: on `PostgreSQL` that takes the row's lock, so
 //! whoever ends the grant comes wholly before or wholly after; on `SQLite` there is one writer anyway. Locks are taken in
-//! the order grants, codes, refresh tokens; heads; users, clients, resources, organizations, nodes, rules; where two transactions still meet head-on, `PostgreSQL` rolls one back and
+//! the order grants, codes, refresh tokens, API keys; heads; users, clients, resources, organizations, nodes, rules; where two transactions still meet head-on, `PostgreSQL` rolls one back and
 //! [`retry`] runs it again.
 
 mod account_links;
 mod admin_keys;
+mod api_keys;
 mod audit;
 mod backups;
 mod clients;

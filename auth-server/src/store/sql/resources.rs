@@ -94,6 +94,12 @@ impl Database {
             .bind(uri.folded())
             .execute(&mut *tx)
             .await?;
+        sqlx::query(
+            "update api_keys set resource_row = null where resource_row = $1 and revoked_at is not null",
+        )
+        .bind(uri.folded())
+        .execute(&mut *tx)
+        .await?;
         sqlx::query("delete from entitlements where resource = $1")
             .bind(uri.folded())
             .execute(&mut *tx)
@@ -106,7 +112,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        audit::record(&ended.told(event), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

@@ -55,6 +55,7 @@ async fn end_all(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<
     let ended = sqlx::query(sql).bind(at).bind(EndReason::Restored.as_str()).execute(&mut **tx).await?;
     for sql in [
         "update sessions set ended_at = $1 where ended_at is null",
+        "update api_keys set revoked_at = $1 where revoked_at is null",
         "update users set revoked_until = $1 where revoked_until is null or revoked_until < $1",
         "update clients set revoked_until = $1 where revoked_until is null or revoked_until < $1",
         "update resources set revoked_until = $1 where revoked_until is null or revoked_until < $1",
@@ -140,6 +141,8 @@ async fn bar(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<()> 
     }
     for folded in verdict.removed_resources() {
         let unlink = "delete from entitlements where resource = $1";
+        sqlx::query(unlink).bind(folded).execute(&mut **tx).await?;
+        let unlink = "update api_keys set resource_row = null where resource_row = $1";
         sqlx::query(unlink).bind(folded).execute(&mut **tx).await?;
         let unlink = "update grants set resource_row = null where resource_row = $1";
         remove(unlink, "delete from resources where folded = $1", folded, tx).await?;

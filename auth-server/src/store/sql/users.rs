@@ -147,7 +147,7 @@ impl Database {
             .bind(user.as_str())
             .execute(&mut *tx)
             .await?;
-        audit::record(&event.clone().with("grants", ended), &mut tx).await?;
+        audit::record(&ended.told(event), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }
@@ -216,7 +216,7 @@ pub(super) async fn change_password(
 ) -> Result<Option<Event>> {
     let mut event = event.clone();
     if let Some(sweep) = &change.sweep {
-        event = event.with("grants", ends::sweep_and_date(sweep, tx).await?);
+        event = ends::sweep_and_date(sweep, tx).await?.told(&event);
     }
     let sql =
         "update users set password_hash = $1 where id = $2 and password_hash = $3 and disabled_at is null";

@@ -131,6 +131,9 @@ fn rest(name: &str) -> String {
         values ('org_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'alpha', 'Alpha', 1800000000);
         insert into entitlements (id, holder, group_name, tier, organization, node, created_at)
         values ('ent_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'group', 'staff', 'read', 'org_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'alpha', 1800000000);
+        insert into api_keys (id, user_id, name, organization, powers, hash, prefix, created_at)
+        select 'key_01ARZ3NDEKTSV4RRFFQ69G5FAV', id, 'CI \u{1F98A}', organization, '[]', 'h', 'sta_abcd', 1800000000
+        from users where email = 'alice@example.test';
         insert into facts (name, value) values ('data_key', 'sealed');
         insert into audit_checkpoints (sequence, hash, at, signed) values (1, 'h', 1800000000, 'jws');
         insert into audit_events (id, at, actor_kind, action, detail)

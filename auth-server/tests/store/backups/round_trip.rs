@@ -185,7 +185,7 @@ async fn a_row_that_does_not_fit_changes_nothing(backend: &Backend) {
     source.drop().await;
 }
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "users",
     "setup_links",
     "account_links",
@@ -201,6 +201,7 @@ const TABLES: [&str; 22] = [
     "grants",
     "authorization_codes",
     "refresh_tokens",
+    "api_keys",
     "signing_keys",
     "heads",
     "revocations",

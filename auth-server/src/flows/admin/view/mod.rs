@@ -2,6 +2,7 @@
 //! `NumericDate`s (RFC 7519 §2); what is not there is null; no secret is in any of them, but in those that say so.
 
 mod access;
+mod api_key;
 mod permissions;
 mod resource;
 
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     access::{Access, AccessAt, AccessTier, Mapping, MappingEffect, MappingFinding},
+    api_key::{ApiKey, NewApiKey, TierAt},
     permissions::{Entitlement, NewEntitlement, Node, Organization, RemovedNode},
     resource::{Credentials, Model, Resource},
 };

@@ -1,5 +1,6 @@
 //! The pages on which people look after their own accounts.
 
+pub(in crate::http) mod api_keys;
 pub(in crate::http) mod apps;
 pub(in crate::http) mod passkeys;
 pub(in crate::http) mod password;
@@ -11,7 +12,7 @@ use doorward_shared::form::Form;
 
 use super::{Posted, see_other, store_trouble};
 use crate::{
-    domain::authorize::SignedIn,
+    domain::{api_key::State, authorize::SignedIn},
     flows::{account, login::signed_in},
     http::{
         Data, Site,
@@ -33,12 +34,20 @@ pub(in crate::http) enum Section {
     Passkeys,
     SecondFactor,
     Sessions,
+    Keys,
 }
 
 impl Section {
     /// Every page, in the order of the menu.
-    pub(in crate::http) const ALL: [Self; 6] =
-        [Self::Overview, Self::Apps, Self::Password, Self::Passkeys, Self::SecondFactor, Self::Sessions];
+    pub(in crate::http) const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Apps,
+        Self::Keys,
+        Self::Password,
+        Self::Passkeys,
+        Self::SecondFactor,
+        Self::Sessions,
+    ];
 
     /// The word for it where a sign-in says what comes after.
     pub(in crate::http) const fn word(self) -> &'static str {
@@ -49,6 +58,7 @@ impl Section {
             Self::Passkeys => "passkeys",
             Self::SecondFactor => "code",
             Self::Sessions => "sessions",
+            Self::Keys => "keys",
         }
     }
 
@@ -66,6 +76,7 @@ impl Section {
             Self::Passkeys => "Passkeys",
             Self::SecondFactor => "Second factor",
             Self::Sessions => "Sessions",
+            Self::Keys => "API keys",
         }
     }
 
@@ -78,6 +89,7 @@ impl Section {
             Self::Passkeys => Name::AccountPasskeys,
             Self::SecondFactor => Name::AccountCode,
             Self::Sessions => Name::AccountSessions,
+            Self::Keys => Name::AccountKeys,
         }
     }
 }
@@ -194,6 +206,8 @@ fn done(word: &str) -> Option<&'static str> {
         "password" => "The password is changed. Your other sessions are ended.",
         "session" => "That session is ended.",
         "session_gone" => "That session was over already.",
+        "key" => "That key is revoked.",
+        "key_gone" => "That key was revoked already.",
         "others" => "All your other sessions are ended.",
         "passkey" => "The passkey is added. You can sign in with it from now on.",
         "passkey_renamed" => "The passkey has its new name.",
@@ -224,8 +238,10 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 }
 
 async fn look(site: &Site, person: &SignedIn) -> Result<Overview, StoreError> {
-    let ctx = &site.context;
+    let (ctx, now) = (&site.context, site.context.now());
+    let keys = account::api_keys::board(ctx, person).await?.keys;
     Ok(Overview {
+        keys: keys.iter().filter(|key| key.state(now) == State::Active).count(),
         apps: account::apps::list(ctx, person).await?.len(),
         sessions: account::sessions::list(ctx, person).await?.len(),
         passkeys: ctx.store.passkeys_of(&person.user.id).await?.len(),

@@ -1,0 +1,89 @@
+//! One's own API keys.
+
+use crate::{
+    domain::{
+        api_key::{ApiKey, ApiKeySecret, State},
+        audit::{Action, Actor},
+        authorize::SignedIn,
+        ids::ApiKeyId,
+        organization::{Node, Organization},
+        resource::Resource,
+    },
+    flows::{
+        Context, Peer,
+        admin::api_keys::{ApiKeyError, NewApiKey, end, make},
+        reach,
+    },
+    store::{Applied, StoreError},
+};
+
+/// The keys of a person, and what another one could be for.
+#[derive(Debug)]
+pub struct Board {
+    /// All that there ever were, newest first.
+    pub keys: Vec<ApiKey>,
+    /// Resource servers.
+    pub resources: Vec<Resource>,
+    /// Organizations beside the person's own, with their nodes.
+    pub shared: Vec<(Organization, Vec<Node>)>,
+}
+
+/// Why no key is made. Every message says what to do instead.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMade {
+    /// The sign-in is too long ago.
+    #[error("sign in again: a key is made within five minutes of a sign-in only")]
+    NotFresh,
+    /// A live key has this name. It also keeps a page that is loaded anew from making a second key.
+    #[error("you have a live key with this name already; give another name, or revoke that one first")]
+    Named,
+    /// It is not made.
+    #[error(transparent)]
+    Key(#[from] ApiKeyError),
+}
+
+/// The keys of a person, and what another one could be for.
+pub async fn board(ctx: &Context, person: &SignedIn) -> Result<Board, StoreError> {
+    let found = ctx.store.api_keys(Some(&person.user.id), None, u32::MAX).await?;
+    let mut resources = ctx.store.resources().await?;
+    resources.retain(|resource| resource.disabled_at.is_none());
+    let mut shared: Vec<(Organization, Vec<Node>)> = Vec::new();
+    for resource in &resources {
+        for (organization, nodes) in reach::load(ctx.store.as_ref(), &person.user, resource).await?.shared {
+            if shared.iter().all(|(known, _)| known.id != organization.id) {
+                shared.push((organization, nodes));
+            }
+        }
+    }
+    Ok(Board { keys: found.into_iter().map(|(key, _)| key).collect(), resources, shared })
+}
+
+/// Makes a key. Its text is seen this once.
+pub async fn create(
+    ctx: &Context,
+    person: &SignedIn,
+    new: &NewApiKey,
+    peer: &Peer,
+) -> Result<(ApiKey, ApiKeySecret), NotMade> {
+    let now = ctx.now();
+    if !person.session.is_fresh(now) {
+        return Err(NotMade::NotFresh);
+    }
+    let user = &person.user;
+    let all = ctx.store.api_keys(Some(&user.id), None, u32::MAX).await.map_err(ApiKeyError::from)?;
+    let same = |(key, _): &(ApiKey, _)| key.name == new.name.trim() && key.state(now) == State::Active;
+    if all.iter().any(same) {
+        return Err(NotMade::Named);
+    }
+    let actor = Actor::User(user.id.clone());
+    Ok(make(ctx.desk(&actor, peer.address.as_deref()), user, new).await?)
+}
+
+/// Revokes one of them for good. `Lost`: it was revoked before, or is somebody else's.
+pub async fn revoke(ctx: &Context, person: &SignedIn, id: &str, peer: &Peer) -> Result<Applied, StoreError> {
+    let Some(id) = ApiKeyId::parse(id) else { return Ok(Applied::Lost) };
+    let found = ctx.store.api_key(&id).await?.filter(|(key, _)| key.user_id == person.user.id);
+    let Some((key, user)) = found else { return Ok(Applied::Lost) };
+    let actor = Actor::User(user.id);
+    end(ctx.desk(&actor, peer.address.as_deref()), &key, Action::ApiKeyRevoked).await
+}
