@@ -169,12 +169,11 @@ async fn the_metadata_say_what_works_and_nothing_else() {
         assert!(words("claims_supported").contains(&claim), "`{claim}` is told but not advertised");
     }
     assert_eq!(client.revoke(&tokens.refresh).await.status, 200);
-    for absent in [
-        "device_authorization_endpoint",
-        "end_session_endpoint",
-        "pushed_authorization_request_endpoint",
-        "check_session_iframe",
-    ] {
+    let asked = visitor.open(&stage.discovery.endpoint("end_session_endpoint")).await.page();
+    assert_eq!(asked.kind, "logout");
+    for absent in
+        ["device_authorization_endpoint", "pushed_authorization_request_endpoint", "check_session_iframe"]
+    {
         assert_eq!(server.get(absent), None, "{absent}");
     }
     for no in [
