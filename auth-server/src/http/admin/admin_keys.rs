@@ -5,28 +5,16 @@ use serde::Deserialize;
 
 use super::{
     problem::{Code, Problem},
-    query::{Limit, Word},
+    query::{OnePage, Word},
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
-    domain::admin_key::{AdminPermission, KeyLife},
+    domain::{admin_key::AdminPermission, key_life::KeyLife},
     flows::admin::{
         admin_keys::{self, AdminKeyError, NewAdminKey},
         view,
     },
 };
-
-/// Which page of the keys.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {
-    /// How many the page shows.
-    #[serde(default)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    #[schemars(length(min = 1))]
-    cursor: Option<String>,
-}
 
 /// What a key is made from.
 #[derive(Deserialize, JsonSchema)]
@@ -45,7 +33,7 @@ pub(super) struct Create {
 
 pub(super) async fn list(
     call: Call,
-    query: Query,
+    query: OnePage,
     _: NoBody,
 ) -> Result<Shown<Page<view::AdminKey>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;

@@ -9,7 +9,7 @@ use super::{
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
-    domain::{admin_key::KeyLife, ids::ApiKeyId},
+    domain::{ids::ApiKeyId, key_life::KeyLife},
     flows::admin::{
         api_keys::{self, ApiKeyError, NewApiKey, NewPowers},
         users::UserError,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     problem::Problem,
-    query::Limit,
+    query::OnePage,
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
@@ -17,18 +17,6 @@ use crate::{
         view,
     },
 };
-
-/// Which page of the clients.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {
-    /// How many the page shows.
-    #[serde(default)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    #[schemars(length(min = 1))]
-    cursor: Option<String>,
-}
 
 /// What a client is made from; the names are those of RFC 7591.
 #[derive(Deserialize, JsonSchema)]
@@ -79,7 +67,11 @@ enum Method {
     ClientSecretBasic,
 }
 
-pub(super) async fn list(call: Call, query: Query, _: NoBody) -> Result<Shown<Page<view::Client>>, Problem> {
+pub(super) async fn list(
+    call: Call,
+    query: OnePage,
+    _: NoBody,
+) -> Result<Shown<Page<view::Client>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;
     let clients = clients::page(call.desk(), after.as_deref(), query.limit.and_one()).await?;
     Ok(call.page(clients, query.limit, |client| client.id.to_string(), |row| row.into()))

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     problem::Problem,
-    query::Limit,
+    query::OnePage,
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::flows::admin::{
@@ -15,18 +15,6 @@ use crate::flows::admin::{
     users::UserError,
     view,
 };
-
-/// Which page.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {
-    /// How many the page shows.
-    #[serde(default)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    #[schemars(length(min = 1))]
-    cursor: Option<String>,
-}
 
 /// What a rule is made from.
 #[derive(Deserialize, JsonSchema)]
@@ -64,7 +52,7 @@ enum Holder {
 
 pub(super) async fn list(
     call: Call,
-    query: Query,
+    query: OnePage,
     _: NoBody,
 ) -> Result<Shown<Page<view::Entitlement>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     problem::Problem,
-    query::Limit,
+    query::OnePage,
     route::{Call, Created, NoBody, NoQuery, Page, Shown},
 };
 use crate::flows::admin::{
@@ -13,18 +13,6 @@ use crate::flows::admin::{
     places::PlaceError,
     view,
 };
-
-/// Which page.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {
-    /// How many the page shows.
-    #[serde(default)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    #[schemars(length(min = 1))]
-    cursor: Option<String>,
-}
 
 /// What an organization is made from.
 #[derive(Deserialize, JsonSchema)]
@@ -64,7 +52,7 @@ pub(super) struct Remove {
 
 pub(super) async fn list(
     call: Call,
-    query: Query,
+    query: OnePage,
     _: NoBody,
 ) -> Result<Shown<Page<view::Organization>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;
@@ -83,7 +71,7 @@ pub(super) async fn create(
     Ok(Created(view::Organization::from(&organizations::create(call.desk(), &new.name).await?)))
 }
 
-pub(super) async fn nodes(call: Call, query: Query, _: NoBody) -> Result<Shown<Page<view::Node>>, Problem> {
+pub(super) async fn nodes(call: Call, query: OnePage, _: NoBody) -> Result<Shown<Page<view::Node>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;
     let mut all = organizations::nodes(call.desk(), call.id()).await?;
     all.retain(|node| after.as_ref().is_none_or(|after| node.path.as_str() > after.as_str()));

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::{
-    admin_key::{AdminPermission, KeyLife},
+    admin_key::AdminPermission,
     audit::Action,
     grant::{Method, State},
+    key_life::KeyLife,
 };
 
 /// A whole number within these bounds, in decimal digits.
@@ -70,6 +71,18 @@ impl Default for Limit {
     fn default() -> Self {
         Self(Number(50))
     }
+}
+
+/// Which page of a list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OnePage {
+    /// How many the page shows.
+    #[serde(default)]
+    pub(super) limit: Limit,
+    /// `next_cursor` of the page before.
+    #[schemars(length(min = 1))]
+    pub(super) cursor: Option<String>,
 }
 
 impl JsonSchema for Limit {

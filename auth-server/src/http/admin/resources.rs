@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     problem::Problem,
-    query::Limit,
+    query::OnePage,
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
@@ -17,18 +17,6 @@ use crate::{
         view,
     },
 };
-
-/// Which page of the resource servers.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Query {
-    /// How many the page shows.
-    #[serde(default)]
-    limit: Limit,
-    /// `next_cursor` of the page before.
-    #[schemars(length(min = 1))]
-    cursor: Option<String>,
-}
 
 /// What a resource server is made from.
 #[derive(Deserialize, JsonSchema)]
@@ -94,7 +82,7 @@ enum Mode {
 
 pub(super) async fn list(
     call: Call,
-    query: Query,
+    query: OnePage,
     _: NoBody,
 ) -> Result<Shown<Page<view::Resource>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;
