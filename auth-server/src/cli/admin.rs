@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::admin_key::{AdminPermission, KeyLife, PermissionSyntax},
+    domain::{
+        admin_key::{AdminPermission, PermissionSyntax},
+        key_life::KeyLife,
+    },
     flows::admin::{
         Desk,
         admin_keys::{self, NewAdminKey},

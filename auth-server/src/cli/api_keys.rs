@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::admin_key::KeyLife,
+    domain::key_life::KeyLife,
     flows::admin::{
         Desk,
         api_keys::{self, NewApiKey, NewPowers},

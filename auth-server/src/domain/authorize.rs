@@ -26,7 +26,7 @@ use super::{
     policy::Policy,
     registration::points_to,
     resource::Resource,
-    session::Session,
+    session::{Freshness, Session, SignedIn},
     user::User,
 };
 
@@ -144,26 +144,6 @@ pub enum Pause {
     Refuse(Box<RedirectError>),
     /// The answer did not come from the page.
     Tampered(Tampered),
-}
-
-/// The browser session of the visitor, as far as there is one.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
-    /// The session, live.
-    pub session: Session,
-    /// Who.
-    pub user: User,
-    /// Whether the sign-in happened for this very request.
-    pub freshness: Freshness,
-}
-
-/// Whether a sign-in happened for this very request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// It was there before.
-    Earlier,
-    /// The person signed in to go on with this request.
-    ForThisRequest,
 }
 
 impl Parsed {

@@ -17,7 +17,6 @@ use doorward_shared::{
 };
 
 use super::{
-    authorize::{Freshness, SignedIn},
     client::{Client, Credentials, Origin},
     code::StoredCode,
     email::Email,
@@ -28,6 +27,7 @@ use super::{
     },
     refresh::RefreshToken,
     resource::{Access, PermissionMode, Resource},
+    session::{Freshness, SignedIn},
     session::{Session, SignInMethod},
     user::{PasswordHash, User},
 };

@@ -17,6 +17,7 @@ pub mod extension;
 mod fixture;
 pub mod grant;
 pub mod ids;
+pub mod key_life;
 pub mod link;
 pub mod logout;
 pub mod mapping;

@@ -5,7 +5,7 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
-use super::{ids::UserId, policy::SessionPolicy};
+use super::{ids::UserId, policy::SessionPolicy, user::User};
 
 /// A browser in which somebody signed in.
 #[derive(Clone, Debug)]
@@ -26,6 +26,26 @@ pub struct Session {
     pub last_seen_at: Timestamp,
     /// When it was ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// The browser session of the visitor, as far as there is one.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The session, live.
+    pub session: Session,
+    /// Who.
+    pub user: User,
+    /// Whether the sign-in happened for this very request.
+    pub freshness: Freshness,
+}
+
+/// Whether a sign-in happened for this very request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// It was there before.
+    Earlier,
+    /// The person signed in to go on with this request.
+    ForThisRequest,
 }
 
 /// How somebody proved who they are.

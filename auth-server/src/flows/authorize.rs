@@ -12,10 +12,11 @@ use super::{Context, Peer, clients, login, reach};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::{Asked, Bound, Freshness, PageError, Parsed, Pause, RedirectError, SignedIn, Validated},
+        authorize::{Asked, Bound, PageError, Parsed, Pause, RedirectError, Validated},
         code::IssuedCode,
         consent::{Answer, Decision, Tampered},
         ids::{GrantId, RequestId},
+        session::{Freshness, SignedIn},
     },
     ephemeral::{PENDING_REQUESTS, PENDING_REQUESTS_OF_NETWORK, PendingRequest},
     store::{Applied, StoreError},

@@ -11,9 +11,9 @@ use super::{Context, Peer, random_hex, second_factor};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::{Freshness, SignedIn},
         email::Email,
         ids::UserId,
+        session::{Freshness, SignedIn},
         session::{Session, SignInMethod},
         throttle::{FREE_FAILURES, Failures},
         user::User,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use doorward::{
     domain::{
-        admin_key::KeyLife,
         api_key::{
             ApiKey, ApiKeySecret, Dead, Ground, Power, Powers, Wanted, Withdrawal, is_live, make, revoke,
         },
         ids::ApiKeyId,
+        key_life::KeyLife,
         restore::{Loss, Seal, decide},
         revocation::{Sweep, Whose},
         user::User,

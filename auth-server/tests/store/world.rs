@@ -5,7 +5,7 @@ use std::sync::Arc;
 use doorward::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::{Freshness, Parsed, SignedIn},
+        authorize::Parsed,
         client::{Client, Credentials, Origin},
         client_auth::authenticate,
         code::{self, IssuedCode, Redemption, StoredCode},
@@ -20,6 +20,7 @@ use doorward::{
         refresh::{self, RefreshToken, Rotation},
         resource::{Access, PermissionMode, Resource},
         revocation::{Revocation, Sweep, Whose},
+        session::{Freshness, SignedIn},
         session::{Session, SignInMethod},
         user::{PasswordHash, User},
     },

@@ -1,8 +1,10 @@
 //! A database as far as it can be said of something that it works, and what people and administrators do to it.
 
+use doorward_shared::resource::ResourceUri;
 use proptest::prelude::*;
 
 use super::{tests::event, *};
+use crate::domain::audit::{Action, Event};
 
 /// Something that can be barred and, but for people, removed; what is made again under its name is another version of it.
 #[derive(Clone, Copy, Debug, PartialEq)]

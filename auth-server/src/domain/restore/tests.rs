@@ -1,13 +1,13 @@
-use doorward_shared::secret::SystemEntropy;
+use doorward_shared::{resource::ResourceUri, secret::SystemEntropy};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     model::{Model, deed},
     *,
 };
 use crate::domain::{
-    audit::Actor,
+    audit::{Action, Actor, Event},
     fixture::{self, NOW},
 };
 

@@ -4,10 +4,10 @@ use crate::{
     domain::{
         api_key::{ApiKey, ApiKeySecret, State},
         audit::{Action, Actor},
-        authorize::SignedIn,
         ids::ApiKeyId,
         organization::{Node, Organization},
         resource::Resource,
+        session::SignedIn,
     },
     flows::{
         Context, Peer,

@@ -5,13 +5,13 @@ use doorward_shared::time::Timestamp;
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::SignedIn,
         client::Client,
         extension::{NotExtended, extend as decide_extension},
         grant::Grant,
         ids::GrantId,
         resource::Resource,
         revocation::{Narrower, NotNarrowed, narrow as decide_narrowing, revoke_by_person},
+        session::SignedIn,
     },
     flows::{Context, Peer},
     store::{Applied, GrantFilter, StoreError},

@@ -3,8 +3,8 @@
 use crate::{
     domain::{
         audit::{Action, Actor},
-        authorize::SignedIn,
         passkey::{self, Expected, MAX_NAME, Passkey, PasskeyError, Registration, rp_id},
+        session::SignedIn,
     },
     flows::{Context, Peer, challenge},
     store::{Applied, StoreError},

@@ -3,8 +3,8 @@
 use crate::{
     domain::{
         audit::{Action, Actor},
-        authorize::SignedIn,
         revocation::Sweep,
+        session::SignedIn,
         user::{PasswordChange, PasswordError, check_new_password},
     },
     flows::{

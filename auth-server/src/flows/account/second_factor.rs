@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::SignedIn,
         ids::UserId,
+        session::SignedIn,
         totp::{RECOVERY_CODES, RecoveryCode, SecondFactor, Seed, tidy},
     },
     flows::{Context, Peer},

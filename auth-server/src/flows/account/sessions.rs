@@ -3,8 +3,8 @@
 use crate::{
     domain::{
         audit::{Action, Actor},
-        authorize::SignedIn,
         session::Session,
+        session::SignedIn,
     },
     flows::{Context, Peer, admin::sessions::hash_of},
     store::{Applied, StoreError},

@@ -9,11 +9,12 @@ use super::{Desk, NameError, clean_name, view};
 use crate::{
     domain::{
         admin_key::{
-            AdminKey, AdminPermission, KeyLife, Maker, Need, NotAllowed, NotMade, PermissionSyntax,
-            Permissions, Presented, is_live, may, may_make,
+            AdminKey, AdminPermission, Maker, Need, NotAllowed, NotMade, PermissionSyntax, Permissions,
+            Presented, is_live, may, may_make,
         },
         audit::Action,
         ids::AdminKeyId,
+        key_life::KeyLife,
         user::User,
     },
     flows::Context,

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{
     domain::{
-        admin_key::KeyLife,
         api_key::{
             ApiKey, ApiKeySecret, Ground, NotMade, Power, Powers, State, Wanted, make as decide,
             revoke as withdraw,
         },
         audit::Action,
         ids::{ApiKeyId, OrganizationId},
+        key_life::KeyLife,
         organization::Realm,
         user::User,
     },

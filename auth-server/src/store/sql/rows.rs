@@ -2,21 +2,22 @@
 //! makes no sense is named by its place.
 
 use doorward_shared::{
-    allowance::Allowance,
     client_id::ClientId,
-    client_metadata::About,
     jose::Algorithm,
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
     resource::ResourceUri,
     revocation::{Claim, Entry},
-    scope::{Scope, ScopeToken},
     secret::SecretHash,
-    time::Timestamp,
     token::{AuthMethod, GrantType},
 };
-use sqlx::Row as _;
 
+mod cells;
+
+use self::cells::scope;
+pub(super) use self::cells::{
+    cell, json_about, json_allowance, json_list, json_scope, list, maybe_time, read, senseless, time,
+};
 use super::Db;
 use crate::{
     domain::{
@@ -33,7 +34,7 @@ use crate::{
         signing_key::{State, StoredSigningKey},
         user::{PasswordHash, User},
     },
-    store::{Result, StoreError},
+    store::Result,
 };
 
 pub(super) type Row = <Db as sqlx::Database>::Row;
@@ -342,62 +343,4 @@ pub(super) fn checkpoint(row: &Row) -> Result<Checkpoint> {
         at: time(row, "audit_checkpoints.at")?,
         signed: cell(row, "audit_checkpoints.signed")?,
     })
-}
-
-/// The form in which a set is stored: a JSON array of texts.
-pub(super) fn json_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
-    items.collect::<serde_json::Value>().to_string()
-}
-
-/// The form in which a client's words about itself are stored.
-pub(super) fn json_about(about: &About) -> String {
-    // Texts always serialise.
-    serde_json::to_string(about).unwrap_or_else(|_| "{}".to_owned())
-}
-
-/// The form in which an allowance is stored: the same one for all that allow the same.
-pub(super) fn json_allowance(allowance: &Allowance) -> String {
-    // Texts always serialise; what could not would allow nothing.
-    serde_json::to_string(allowance).unwrap_or_else(|_| r#"{"everywhere":""}"#.to_owned())
-}
-
-/// The form in which a scope is stored.
-pub(super) fn json_scope(scope: &Scope) -> String {
-    json_list(scope.iter().map(ScopeToken::as_str))
-}
-
-pub(super) fn cell<'r, T>(row: &'r Row, name: &'static str) -> Result<T>
-where
-    T: sqlx::Decode<'r, Db> + sqlx::Type<Db>,
-{
-    row.try_get(name).map_err(|_| senseless(name))
-}
-
-pub(super) fn read<T>(row: &Row, name: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
-    parse(cell(row, name)?).ok_or_else(|| senseless(name))
-}
-
-pub(super) fn list<T>(row: &Row, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
-    let parse_all = |text: &str| {
-        let texts: Vec<String> = serde_json::from_str(text).ok()?;
-        texts.iter().map(|text| parse(text)).collect()
-    };
-    read(row, name, parse_all)
-}
-
-fn scope(row: &Row, name: &'static str) -> Result<Scope> {
-    Ok(list(row, name, |text| ScopeToken::parse(text).ok())?.into_iter().collect())
-}
-
-pub(super) fn time(row: &Row, name: &'static str) -> Result<Timestamp> {
-    Ok(Timestamp::from_seconds(cell(row, name)?))
-}
-
-pub(super) fn maybe_time(row: &Row, name: &'static str) -> Result<Option<Timestamp>> {
-    Ok(cell::<Option<i64>>(row, name)?.map(Timestamp::from_seconds))
-}
-
-pub(super) fn senseless(name: &'static str) -> StoreError {
-    let (table, column) = name.split_once('.').unwrap_or((name, name));
-    StoreError::Row { table, column }
 }

@@ -5,7 +5,7 @@ use doorward_shared::form::Form;
 
 use super::{Section, Sent, Visit, store_trouble};
 use crate::{
-    domain::admin_key::KeyLife,
+    domain::key_life::KeyLife,
     flows::{
         account::api_keys::{NotMade, board, create, revoke},
         admin::api_keys::{ApiKeyError, NewApiKey, NewPowers},

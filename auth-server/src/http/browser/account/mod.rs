@@ -12,7 +12,7 @@ use doorward_shared::form::Form;
 
 use super::{Posted, see_other, store_trouble};
 use crate::{
-    domain::{api_key::State, authorize::SignedIn},
+    domain::{api_key::State, session::SignedIn},
     flows::{account, login::signed_in},
     http::{
         Data, Site,

@@ -7,8 +7,8 @@ use doorward_shared::{form::Form, resource::ResourceUri, time::Timestamp};
 use super::{Frame, Link, Moment, Name, Section, Shell, frame, html, links, path, sign_out};
 use crate::{
     domain::{
-        admin_key::KeyLife,
         api_key::{ApiKey, ApiKeySecret, Power, Powers, State},
+        key_life::KeyLife,
     },
     flows::account::api_keys::Board,
     http::Site,
