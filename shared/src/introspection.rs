@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Introspection {
-    /// The token is good now, at the resource server that asks.
+    /// The token is good now, for the resource server or the client that asks.
     Active(Box<Active>),
     /// It is not; why is nobody's business.
     Inactive(Inactive),
@@ -36,7 +36,7 @@ pub struct Active {
     pub iss: String,
     /// The person, or the client itself where no person is involved.
     pub sub: String,
-    /// The resource server that the token is for: the one that asks.
+    /// The resource server that the token is for.
     pub aud: String,
     /// The token is dead from here on; absent for a key that does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ pub struct Active {
     /// The narrowing of `scope` to parts of the data tree (RFC 9396).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<Vec<Map<String, Value>>>,
-    /// False when the person is entitled to nothing at the resource server that asks; absent otherwise.
+    /// False when the person is entitled to nothing at the resource server that the token is for; absent otherwise.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub entitled: bool,
     /// The name that its owner gave to an API key.

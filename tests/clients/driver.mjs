@@ -21,17 +21,19 @@ export async function watch(input, init) {
 }
 
 /** Listens where the browser comes back to; `next()` gives the parameters of the next visit. */
-export async function listen() {
+export async function listen(port = 0, paths = ['/callback']) {
   const waiting = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://127.0.0.1');
-    const known = url.pathname === '/callback';
+    const known = paths.includes(url.pathname);
     response.writeHead(known ? 200 : 404, { 'content-type': 'text/plain' }).end(known ? 'You can close this tab.' : '');
     if (known) waiting.shift()?.(url.searchParams);
   });
-  await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
+  await new Promise((ready) => server.listen(port, '127.0.0.1', ready));
+  const origin = `http://127.0.0.1:${server.address().port}`;
   return {
-    uri: `http://127.0.0.1:${server.address().port}/callback`,
+    uri: `${origin}${paths[0]}`,
+    uris: paths.map((path) => `${origin}${path}`),
     next: () => new Promise((resolve) => waiting.push(resolve)),
     close: () => server.close(),
   };

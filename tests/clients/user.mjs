@@ -46,32 +46,41 @@ export async function withBrowser(act) {
 }
 
 /** Goes the whole way from the authorization URL to the callback; fails on any page that is not expected. */
-export async function signIn(authorizeUrl, { email, password, tiers }) {
+export const signIn = (authorizeUrl, person) => withBrowser((page) => authorize(page, authorizeUrl, person));
+
+/** The same in a browser that is open already. */
+export async function authorize(page, authorizeUrl, { email, password, tiers }) {
   const redirect = new URL(new URL(authorizeUrl).searchParams.get('redirect_uri'));
-  return withBrowser(async (page) => {
-    await page.goto(authorizeUrl);
+  await page.goto(authorizeUrl);
 
-    await expectPage(page, 'login');
-    await page.fill('input[name=email]', email);
-    await page.fill('input[name=password]', password);
-    await press(page, 'button[name=action][value=sign_in]', (url) => url.pathname !== '/login');
+  await expectPage(page, 'login');
+  await page.fill('input[name=email]', email);
+  await page.fill('input[name=password]', password);
+  await press(page, 'button[name=action][value=sign_in]', (url) => url.pathname !== '/login');
 
-    await expectPage(page, 'consent');
-    const form = page.locator('form:has(button[name=decision])');
-    const seen = {
-      client_label: await form.getAttribute('data-client-label'),
-      redirect: await form.getAttribute('data-redirect'),
-      text: (await page.innerText('body')).replace(/\s+/g, ' '),
-      tiers: await form.locator('input[name=tier]').evaluateAll((all) => all.map((tick) => [tick.value, tick.checked])),
-    };
-    for (const tier of tiers) await form.locator(`input[name=tier][value="${tier}"]`).check();
-    await press(
-      page,
-      'button[name=decision][value=authorize]',
-      (url) => url.origin === redirect.origin && url.pathname === redirect.pathname,
-    );
-    return { ...seen, callback: await page.innerText('body') };
-  });
+  await expectPage(page, 'consent');
+  const form = page.locator('form:has(button[name=decision])');
+  const seen = {
+    client_label: await form.getAttribute('data-client-label'),
+    redirect: await form.getAttribute('data-redirect'),
+    text: (await page.innerText('body')).replace(/\s+/g, ' '),
+    tiers: await form.locator('input[name=tier]').evaluateAll((all) => all.map((tick) => [tick.value, tick.checked])),
+  };
+  for (const tier of tiers) await form.locator(`input[name=tier][value="${tier}"]`).check();
+  await press(
+    page,
+    'button[name=decision][value=authorize]',
+    (url) => url.origin === redirect.origin && url.pathname === redirect.pathname,
+  );
+  return { ...seen, callback: await page.innerText('body') };
+}
+
+/** Signs out where a client sends its user for that, and comes back to the client's own address. */
+export async function signOut(page, endSessionUrl) {
+  const back = new URL(new URL(endSessionUrl).searchParams.get('post_logout_redirect_uri'));
+  await page.goto(endSessionUrl);
+  await expectPage(page, 'logout');
+  await press(page, 'main form button', (url) => url.origin === back.origin && url.pathname === back.pathname);
 }
 
 async function expectPage(page, kind) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -29,6 +29,54 @@ pub enum Driver {
     Rust,
 }
 
+/// An OpenID Connect library for server-side applications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// npm `openid-client`.
+    OpenidClient,
+    /// npm `oauth4webapi`.
+    Oauth4webapi,
+}
+
+impl Library {
+    /// Lets this library go through sign-in, refresh, userinfo, introspection, revocation and logout, once for each method of
+    /// client authentication, as clients that an administrator registered.
+    pub async fn run(self, house: &House, person: &Person) -> Steps {
+        let port = Port::reserve();
+        let at = |path: &str| format!("http://127.0.0.1:{}/{path}", port.number());
+        let (callback, signed_out) = (at("callback"), at("signed-out"));
+        let register = |method: &str, kind: &[&str]| {
+            let plain = ["client", "create", "--name", method, "--redirect-uri", &callback, "--json"];
+            let plain = [&plain[..], &["--post-logout-redirect-uri", &signed_out]].concat();
+            let made = house.cli(&[&plain[..], kind].concat(), "").json();
+            json!({"id": made["client_id"], "secret": made["client_secret"], "method": method})
+        };
+        let clients = json!([
+            register("none", &["--public"]),
+            register("client_secret_basic", &["--confidential", "basic"]),
+            register("client_secret_post", &["--confidential", "post"]),
+        ]);
+        let (id, secret) = house.resource_credentials();
+        let script = match self {
+            Self::OpenidClient => "openid-client.mjs",
+            Self::Oauth4webapi => "oauth4webapi.mjs",
+        };
+        let mut command = Command::new(node());
+        command
+            .arg(clients_folder().join(script))
+            .env("ISSUER", house.issuer())
+            .env("RESOURCE", house.mcp_url())
+            .env("CALLBACK_PORT", port.number().to_string())
+            .env("CLIENTS", clients.to_string())
+            .env(
+                "RESOURCE_SERVER",
+                json!({"id": id, "secret": secret, "method": "client_secret_basic"}).to_string(),
+            )
+            .stdout(Stdio::piped());
+        Steps::of(with_user(&mut command, person, &["read"]), self).await
+    }
+}
+
 /// What a driver reported.
 #[derive(Clone, Debug)]
 pub struct Steps(Vec<Value>);
@@ -37,7 +85,7 @@ impl Driver {
     fn command(self) -> Command {
         let script = |interpreter: PathBuf, name: &str| {
             let mut command = Command::new(interpreter);
-            command.arg(clients().join(name));
+            command.arg(clients_folder().join(name));
             command
         };
         match self {
@@ -55,7 +103,13 @@ impl Driver {
             .env("MCP_URL", house.mcp_url())
             .env("CREDENTIALS", house.folder().join(format!("{self:?}.json")))
             .stdout(Stdio::piped());
-        let mut child = with_user(&mut command, person, tiers);
+        Steps::of(with_user(&mut command, person, tiers), self).await
+    }
+}
+
+impl Steps {
+    /// What a driver reports until it ends, which must be well.
+    async fn of(mut child: Child, driver: impl std::fmt::Debug) -> Self {
         let mut lines = lines_of(&mut child);
         let mut steps = Vec::new();
         let story = async {
@@ -65,13 +119,11 @@ impl Driver {
             child.wait().await.expect("the driver ends")
         };
         let ended = tokio::time::timeout(LIMIT, story).await;
-        let steps = Steps(steps);
-        assert!(ended.as_ref().is_ok_and(ExitStatus::success), "{self:?} {ended:?}: {steps:#?}");
+        let steps = Self(steps);
+        assert!(ended.as_ref().is_ok_and(ExitStatus::success), "{driver:?} {ended:?}: {steps:#?}");
         steps
     }
-}
 
-impl Steps {
     /// The facts of one step, which must have been reported exactly once.
     pub fn step(&self, name: &str) -> &Value {
         let found: Vec<_> = self.0.iter().filter(|step| step["step"] == name).collect();
@@ -111,7 +163,7 @@ pub async fn conformance(house: &House, person: &Person, tiers: &[&str]) -> Vec<
             // It prints the address that a person is to open, alone on a line, and waits.
             if line.starts_with(house.issuer()) && line.contains("response_type=code") {
                 let mut browser = Command::new(node());
-                browser.arg(clients().join("user.mjs")).arg(&line).stdout(Stdio::null());
+                browser.arg(clients_folder().join("user.mjs")).arg(&line).stdout(Stdio::null());
                 let ended = with_user(&mut browser, person, tiers).wait().await.expect("the browser ends");
                 assert!(ended.success(), "the browser failed: {ended}");
             }
@@ -133,7 +185,7 @@ pub async fn conformance(house: &House, person: &Person, tiers: &[&str]) -> Vec<
 /// A person in a real browser whose device keeps passkeys: what they saw, step by step.
 pub async fn passkeys(house: &House, person: &Person) -> Value {
     let mut command = Command::new(node());
-    command.arg(clients().join("passkey.mjs")).arg(house.issuer()).stdout(Stdio::piped());
+    command.arg(clients_folder().join("passkey.mjs")).arg(house.issuer()).stdout(Stdio::piped());
     let browser = with_user(&mut command, person, &[]);
     let done = tokio::time::timeout(LIMIT, browser.wait_with_output()).await;
     let done = done.expect("the browser is done in time").expect("the browser ends");
@@ -156,12 +208,12 @@ fn lines_of(child: &mut Child) -> tokio::io::Lines<BufReader<tokio::process::Chi
     BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines()
 }
 
-fn clients() -> PathBuf {
+fn clients_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
 fn installed(path: &str) -> PathBuf {
-    let path = clients().join(path);
+    let path = clients_folder().join(path);
     assert!(path.exists(), "{} is missing: run tests/install", path.display());
     path
 }

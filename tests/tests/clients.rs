@@ -1,7 +1,7 @@
 //! Real MCP clients, none of them ours, in a real browser: each goes the whole way from nothing but the MCP URL.
 
 use e2e::client::{Discovery, text};
-use e2e::driver::{Driver, Steps, conformance};
+use e2e::driver::{Driver, Library, Steps, conformance};
 use e2e::house::{House, Store};
 use serde_json::{Value, json};
 
@@ -57,6 +57,54 @@ async fn the_conformance_suite_has_nothing_to_object() {
             "SUCCESS"
         };
         assert_eq!(check["status"], expected, "{check:#}");
+    }
+}
+
+#[tokio::test]
+async fn openid_client_finds_nothing_wrong_as_a_registered_client_of_any_kind() {
+    speaks_openid_connect(Library::OpenidClient, Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn oauth4webapi_finds_nothing_wrong_as_a_registered_client_of_any_kind() {
+    speaks_openid_connect(Library::Oauth4webapi, Store::Postgres).await;
+}
+
+/// The libraries themselves refuse what is not as the specifications want it; what they leave to their users is held here.
+async fn speaks_openid_connect(library: Library, store: Store) {
+    let house = House::start(store).await;
+    let steps = library.run(&house, house.alice()).await;
+    for method in ["none", "client_secret_basic", "client_secret_post"] {
+        let step = |name: &str| steps.step(&format!("{method}: {name}"));
+        let signed_in = step("signed_in");
+        let claims = &signed_in["claims"];
+        assert_eq!(claims["nonce"], signed_in["nonce"], "{claims:#}");
+        assert_eq!((&claims["name"], &claims["email"]), (&json!("Alice"), &json!(house.alice().email)));
+        assert_eq!(signed_in["expires_in"], 900);
+
+        let userinfo = &step("userinfo")["userinfo"];
+        for claim in ["sub", "name", "email", "email_verified"] {
+            assert_eq!(userinfo[claim], claims[claim], "{claim}: {userinfo:#}");
+        }
+
+        let refreshed = step("refreshed");
+        assert_eq!(refreshed["new_access_token"], true);
+        assert_eq!(refreshed["new_refresh_token"], true);
+        // OpenID Connect Core §12.2.
+        for claim in ["iss", "sub", "aud", "auth_time"] {
+            assert_eq!(refreshed["claims"][claim], claims[claim], "{claim}: {refreshed:#}");
+        }
+
+        let introspected = step("introspected");
+        let told = &introspected["by_resource_server"];
+        assert_eq!((&told["active"], &told["sub"]), (&json!(true), &claims["sub"]), "{told:#}");
+        if method != "none" {
+            assert_eq!(&introspected["by_client"], told);
+        }
+        let revoked = step("revoked");
+        assert_eq!(revoked["refresh"], "invalid_grant", "{revoked:#}");
+        assert_eq!(revoked["token"], json!({"active": false}));
+        assert_eq!(step("signed_out")["state"], true);
     }
 }
 

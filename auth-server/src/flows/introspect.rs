@@ -1,26 +1,37 @@
-//! Token introspection (RFC 7662), for registered resource servers: whether a token is good now, and what it allows now.
+//! Token introspection (RFC 7662), for registered resource servers and confidential clients: whether a token is good now, and
+//! what it allows now.
 
 use doorward_shared::{
+    client_id::ClientId,
     error::{ErrorCode, OAuthError},
     form::Form,
     introspection::{Active, Introspection},
-    token::PresentedClient,
+    token::{PresentedClient, unknown_client},
 };
 
 use super::{
     Context, Peer, access_token, api_key, resource_servers,
     token::authenticate::{self, Refused},
 };
-use crate::domain::{api_key::is_api_key, resource::Resource};
+use crate::domain::{api_key::is_api_key, client::Credentials, resource::Resource};
 
-/// Answers a resource server about a token. Only a token for that very resource server is told anything about.
+/// Who may ask.
+enum Caller {
+    /// About tokens and keys that are for it.
+    ResourceServer(Box<Resource>),
+    /// About access tokens that it was given.
+    Client(ClientId),
+}
+
+/// Answers a resource server about a token that is for it, and a confidential client about one that it was given. Nothing is
+/// told about any other token.
 pub async fn introspect(
     ctx: &Context,
     form: &Form,
     presented: &PresentedClient,
     peer: &Peer,
 ) -> Result<Introspection, Refused> {
-    let answer = match resource_servers::authenticate(ctx, presented).await {
+    let answer = match authenticate(ctx, presented).await {
         Ok(caller) => about(ctx, form, &caller).await.map_err(Refused::to_known_client),
         Err(error) => Err(error.into()),
     };
@@ -30,7 +41,20 @@ pub async fn introspect(
     }
 }
 
-async fn about(ctx: &Context, form: &Form, caller: &Resource) -> Result<Introspection, OAuthError> {
+async fn authenticate(ctx: &Context, presented: &PresentedClient) -> Result<Caller, OAuthError> {
+    if ctx.store.resource_of(&presented.client_id).await?.is_some() {
+        return Ok(Caller::ResourceServer(Box::new(resource_servers::authenticate(ctx, presented).await?)));
+    }
+    let client = authenticate::load(ctx, presented).await?;
+    authenticate::prove(&client, presented)?;
+    if matches!(client.credentials, Credentials::Public) {
+        // It proves nothing, and a token says nothing to somebody who found it (RFC 7662 §4).
+        return Err(unknown_client().because("a public client has nothing to prove itself with"));
+    }
+    Ok(Caller::Client(client.id))
+}
+
+async fn about(ctx: &Context, form: &Form, caller: &Caller) -> Result<Introspection, OAuthError> {
     let now = ctx.now();
     let token = form
         .one("token")
@@ -39,10 +63,17 @@ async fn about(ctx: &Context, form: &Form, caller: &Resource) -> Result<Introspe
             OAuthError::new(ErrorCode::InvalidRequest, "token is missing; send the token to ask about")
         })?;
     if is_api_key(token) {
-        return Ok(api_key::about(ctx, token, caller, now).await?);
+        return match caller {
+            Caller::ResourceServer(resource) => Ok(api_key::about(ctx, token, resource, now).await?),
+            Caller::Client(_) => Ok(Introspection::INACTIVE),
+        };
     }
     let Some(live) = access_token::live(ctx, token, now).await? else { return Ok(Introspection::INACTIVE) };
-    if !live.resource.uri.same_as(&caller.uri) {
+    let concerned = match caller {
+        Caller::ResourceServer(resource) => live.resource.uri.same_as(&resource.uri),
+        Caller::Client(id) => live.client.id == *id,
+    };
+    if !concerned {
         return Ok(Introspection::INACTIVE);
     }
     let carried = live.subject().still_carries(&live.claims);

@@ -172,10 +172,11 @@ pub(super) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Optio
     first.map(|value| value.to_str().map_err(|_| Unclear)).transpose()
 }
 
-/// The credentials of a resource server. Unlike a client, it always has a secret: without one it is told to authenticate.
+/// The credentials of a resource server, or of a client that asks like one: a caller with a secret. Without one it is told to
+/// authenticate.
 pub(super) fn resource_server(header: Option<&str>, form: &Form) -> Result<PresentedClient, JsonError> {
     if header.is_none() && !form.has("client_id") {
-        let text = "authenticate with the credentials that this resource server got when it was registered";
+        let text = "authenticate with the credentials that this resource server or client got when it was registered";
         return Err(JsonError::from(OAuthError::new(ErrorCode::InvalidClient, text))
             .answering(true, Facts::default()));
     }

@@ -109,15 +109,19 @@ async fn what_is_revoked_stays_so_after_a_kill_and_its_number_is_not_used_again(
 
 // RV-07
 #[tokio::test]
-async fn strangers_and_clients_are_told_nothing() {
+async fn strangers_and_public_clients_are_told_nothing() {
     let stage = Stage::start(Store::Sqlite).await;
     let (client, secret) = stage.confidential("client_secret_basic").await;
+    let asked = http().get(stage.at("/oauth2/revocations?wait=0"));
+    let asked = asked.basic_auth(&client.client_id, Some(&secret));
+    assert_json_error(&Answer::to(asked).await, 401, "invalid_client");
     let public = stage.client(&[PUB1]).await;
     let tokens = stage.tokens(&public, &Visitor::new()).await;
     let (resource, right) = stage.house.resource_credentials();
     let wrong = format!("{}x", &right[..right.len() - 1]);
     let strangers = [
-        (client.client_id.as_str(), secret.as_str()),
+        (client.client_id.as_str(), right.as_str()),
+        (client.client_id.as_str(), ""),
         (public.client_id.as_str(), ""),
         ("nobody", right.as_str()),
         (resource.as_str(), wrong.as_str()),
@@ -128,6 +132,9 @@ async fn strangers_and_clients_are_told_nothing() {
         let asked = http().get(stage.at("/oauth2/revocations?wait=0")).basic_auth(id, Some(secret));
         assert_json_error(&Answer::to(asked).await, 401, "invalid_client");
     }
+    let named = [("token", tokens.access.as_str()), ("client_id", &public.client_id)];
+    let named = http().post(stage.at("/oauth2/introspect")).form(&named);
+    assert_json_error(&Answer::to(named).await, 401, "invalid_client");
     let bare = http().post(stage.at("/oauth2/introspect")).form(&[("token", &tokens.access)]);
     assert_json_error(&Answer::to(bare).await, 401, "invalid_client");
     let query = format!("/oauth2/revocations?wait=0&client_id={resource}&client_secret={right}");
@@ -138,6 +145,46 @@ async fn strangers_and_clients_are_told_nothing() {
             http().get(stage.at(&format!("/oauth2/revocations?{query}"))).basic_auth(&id, Some(&secret));
         assert_json_error(&Answer::to(asked).await, 400, "invalid_request");
     }
+    stage.close().await;
+}
+
+// RV-07
+#[tokio::test]
+async fn a_confidential_client_hears_about_its_own_access_tokens_only() {
+    let stage = Stage::start(Store::Sqlite).await;
+    let (client, secret) = stage.confidential("client_secret_basic").await;
+    let (other, other_secret) = stage.confidential("client_secret_basic").await;
+    let visitor = Visitor::new();
+    let code = stage.code(&client, &visitor, &["read"]).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.text.as_str()),
+        ("code_verifier", &code.request.verifier),
+    ];
+    let asked = client.token_request(&form).basic_auth(&client.client_id, Some(&secret));
+    let tokens = Tokens::read(&Answer::to(asked).await);
+    let own = (client.client_id.as_str(), secret.as_str());
+    let told = introspect(&stage, own, &tokens.access).await.expect(200);
+    assert_eq!((&told["active"], &told["client_id"]), (&Value::from(true), &Value::from(own.0)));
+    let key = ["key", "create", "--user", &stage.house.alice().email, "--name", "K", "--full", "--json"];
+    let key = stage.house.cli(&key, "").json()["secret"].as_str().expect("a key").to_owned();
+    let foreign = stage.tokens(&stage.client(&[PUB1]).await, &visitor).await.access;
+    for (who, token) in [
+        ((other.client_id.as_str(), other_secret.as_str()), tokens.access.as_str()),
+        (own, &foreign),
+        (own, &tokens.refresh),
+        (own, &key),
+    ] {
+        let told = introspect(&stage, who, token).await;
+        assert_eq!((told.status, told.body.as_str()), (200, r#"{"active":false}"#));
+    }
+    // In the place that it registered, and nowhere else.
+    let (id, token) = (own.0, tokens.access.as_str());
+    let posted = [("client_id", id), ("client_secret", own.1), ("token", token)];
+    let posted = http().post(stage.at("/oauth2/introspect")).form(&posted);
+    assert_json_error(&Answer::to(posted).await, 401, "invalid_client");
+    stage.house.cli(&["client", "disable", id], "").ok();
+    assert_json_error(&introspect(&stage, own, token).await, 401, "invalid_client");
     stage.close().await;
 }
 

@@ -1,4 +1,4 @@
-//! `POST /oauth2/introspect` (RFC 7662), for resource servers.
+//! `POST /oauth2/introspect` (RFC 7662), for resource servers and confidential clients.
 
 use actix_web::{HttpRequest, HttpResponse};
 use doorward_shared::token::PresentedClient;
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Says whether a token is good at the resource server that asks.
+/// Says whether a token is good at the resource server that asks, or in the hands of the client that asks.
 pub(in crate::http) async fn post(
     site: Data,
     request: HttpRequest,
