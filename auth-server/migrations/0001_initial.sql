@@ -198,6 +198,7 @@ create table api_keys (
     resource text,
     resource_row text references resources (folded),
     powers text,
+    rate_limit bigint,
     hash text not null unique,
     prefix text not null,
     created_at bigint not null,

@@ -1,5 +1,7 @@
 //! Token introspection (RFC 7662): the answer, as it is given and as a resource server reads it.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -66,6 +68,9 @@ pub struct Active {
     /// The name that its owner gave to an API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+    /// How many requests a minute each process of the resource server lets an API key make; absent: as many as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<NonZeroU32>,
     /// Who acts for the subject (RFC 8693 §4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Map<String, Value>>,
@@ -120,6 +125,7 @@ mod tests {
             authorization_details: None,
             entitled: true,
             credential: None,
+            rate_limit: None,
             act: None,
         }
     }
@@ -141,13 +147,21 @@ mod tests {
             more.insert(name.to_owned(), value);
             Introspection::read(&serde_json::to_vec(&more).unwrap())
         };
-        let key = Active { entitled: false, credential: Some("CI".to_owned()), ..active() };
+        let key = Active {
+            entitled: false,
+            credential: Some("CI".to_owned()),
+            rate_limit: NonZeroU32::new(60),
+            ..active()
+        };
         let bytes = serde_json::to_vec(&key).unwrap();
         assert_eq!(Introspection::read(&bytes), Ok(Introspection::Active(Box::new(key))));
         for bad in [Value::Null, Value::from("false"), Value::from(0)] {
             assert_eq!(with("entitled", bad), Err(IntrospectionSyntax));
         }
         assert_eq!(with("credential", Value::from(7)), Err(IntrospectionSyntax));
+        for bad in [0.into(), (-1).into(), 1.5.into(), Value::from("60"), 4_294_967_296_i64.into()] {
+            assert_eq!(with("rate_limit", bad), Err(IntrospectionSyntax));
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `key …`.
 
+use std::num::NonZeroU32;
+
 use clap::{ArgGroup, Args, Subcommand};
 use doorward_shared::time::{Clock, SystemClock};
 use serde_json::json;
@@ -63,6 +65,10 @@ pub(super) struct Create {
     /// How long the key lives: 7d, 30d, 90d, 1y or never.
     #[arg(long, value_name = "TIME", default_value = KeyLife::Quarter.as_str(), value_parser = super::admin::life)]
     expires: KeyLife,
+    /// Let each process of a resource server take at most so many requests a minute; without it, as many
+    /// as the settings say.
+    #[arg(long, value_name = "NUMBER")]
+    rate_limit: Option<NonZeroU32>,
     /// For the data of this organization, by its identifier or name, instead of the person's own.
     #[arg(long)]
     organization: Option<String>,
@@ -78,13 +84,14 @@ fn tier_at(text: &str) -> Result<(String, String), &'static str> {
 
 impl Create {
     fn read(self) -> (String, NewApiKey) {
-        let Self { user, name, tier, nodes, grants, full: _, expires, organization, resource } = self;
+        let Self { user, name, tier, nodes, grants, full: _, rate_limit, expires, organization, resource } =
+            self;
         let powers = match tier {
             Some(tier) => NewPowers::simple(&tier, nodes),
             None if grants.is_empty() => NewPowers::Full,
             None => NewPowers::Scoped(grants.into_iter().map(|(node, tier)| (Some(node), tier)).collect()),
         };
-        (user, NewApiKey { name, organization, resource, powers, life: expires })
+        (user, NewApiKey { name, organization, resource, powers, rate_limit, life: expires })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -46,6 +47,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
         token_failures: reader.count("limits.token_failures"),
         sign_in_failures: reader.count("limits.sign_in_failures"),
         pending_requests: reader.count("limits.pending_requests"),
+        api_key_requests: NonZeroU32::new(reader.count("limits.api_key_requests")).unwrap_or(NonZeroU32::MIN),
     };
     let fixed_client = fixed_client(reader, &registration.app_schemes);
     let log = log(reader);

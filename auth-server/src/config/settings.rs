@@ -68,7 +68,7 @@ pub(super) const CALLBACK_PORT_ALIAS: (&str, &str) =
     ("IDE_OAUTH_CALLBACK_PORT", "fixed_client.redirect_uris");
 
 /// Every setting, section by section.
-pub(super) const SETTINGS: [Setting; 35] = [
+pub(super) const SETTINGS: [Setting; 36] = [
     Setting::new("server.issuer", Form::Text, "http://localhost:9000"),
     Setting::new("server.listen", Form::List, "127.0.0.1:9000,[::1]:9000"),
     Setting::new("server.allow_insecure_http", Form::Flag, "false"),
@@ -102,6 +102,7 @@ pub(super) const SETTINGS: [Setting; 35] = [
     Setting::new("limits.token_failures", Form::Count, "500"),
     Setting::new("limits.sign_in_failures", Form::Count, "100"),
     Setting::new("limits.pending_requests", Form::Count, "2000"),
+    Setting::new("limits.api_key_requests", Form::Count, "6000"),
     Setting::new("fixed_client.enabled", Form::Flag, "true"),
     Setting::new("fixed_client.client_id", Form::Text, "d685c6a7-5cb9-4612-ba2b-cab12e38d9e0"),
     Setting::new("fixed_client.name", Form::Text, "Fixed public client"),

@@ -1,7 +1,7 @@
 //! API keys: what a person gives to a script instead of a browser. A key is worth no more than its person: what it allows is
 //! what the person may do at that moment ∩ what was written into it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use doorward_shared::{
     allowance::{Allowance, MAX_NODES},
@@ -40,6 +40,8 @@ pub struct ApiKey {
     pub resource: Option<ResourceUri>,
     /// What may be done with it at most.
     pub powers: Powers,
+    /// How many requests a minute each process of a resource server lets it make; `None`: as many as is usual.
+    pub rate_limit: Option<NonZeroU32>,
     /// Hash of its text.
     pub hash: ApiKeyHash,
     /// How its text begins, by which its person knows it.
@@ -239,6 +241,8 @@ pub struct Wanted {
     pub resource: Option<ResourceUri>,
     /// What may be done with it at most.
     pub powers: Powers,
+    /// How many requests a minute it may make; `None`: as many as is usual.
+    pub rate_limit: Option<NonZeroU32>,
     /// How long it lives.
     pub life: KeyLife,
 }
@@ -254,6 +258,8 @@ pub struct Ground<'a> {
     pub nodes: Option<&'a [Node]>,
     /// How many live keys the person has.
     pub live: usize,
+    /// The highest limit of requests a minute that whoever asks may give; `None`: any.
+    pub most_requests: Option<NonZeroU32>,
 }
 
 /// Most live keys of one person.
@@ -273,6 +279,11 @@ pub enum NotMade {
     /// There are too many.
     #[error("there are {MOST_KEYS} live keys of this account; revoke one that is not used any more")]
     TooMany,
+    /// The limit of requests is higher than what whoever asks may give.
+    #[error(
+        "a key may make at most {0} requests a minute here; give a lower limit, or ask an administrator for the key"
+    )]
+    TooOften(NonZeroU32),
     /// It would allow nothing by its own words.
     #[error("name at least one tier that the key allows")]
     Nothing,
@@ -306,7 +317,7 @@ pub fn make(
     (id, secret): (ApiKeyId, &ApiKeySecret),
     now: Timestamp,
 ) -> Result<ApiKey, NotMade> {
-    let Ground { user, resources, nodes, live } = ground;
+    let Ground { user, resources, nodes, live, most_requests } = ground;
     let name = wanted.name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
         return Err(NotMade::Name);
@@ -316,6 +327,11 @@ pub fn make(
     }
     if live >= MOST_KEYS {
         return Err(NotMade::TooMany);
+    }
+    if let (Some(wanted), Some(most)) = (wanted.rate_limit, most_requests)
+        && wanted > most
+    {
+        return Err(NotMade::TooOften(most));
     }
     let usable = || resources.iter().filter(|(resource, _)| resource.disabled_at.is_none());
     if usable().next().is_none() {
@@ -331,6 +347,7 @@ pub fn make(
         organization: wanted.organization,
         resource: wanted.resource,
         powers: wanted.powers,
+        rate_limit: wanted.rate_limit,
         hash: secret.hash(),
         prefix: secret.prefix(),
         created_at: now,

@@ -1,5 +1,7 @@
 //! A small world for the tests of decisions.
 
+use std::num::NonZeroU32;
+
 use doorward_shared::{
     allowance::Allowance,
     client_id::ClientId,
@@ -67,7 +69,12 @@ pub(super) fn policy() -> Policy {
             overall: 2000,
             unused_ttl: Seconds::hours(24),
         },
-        limits: Limits { token_failures: 500, sign_in_failures: 100, pending_requests: 2000 },
+        limits: Limits {
+            token_failures: 500,
+            sign_in_failures: 100,
+            pending_requests: 2000,
+            api_key_requests: NonZeroU32::new(6000).unwrap(),
+        },
         fixed_client: None,
     }
 }

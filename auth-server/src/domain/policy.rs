@@ -1,5 +1,7 @@
 //! What the operator chose, validated: plain data for every decision.
 
+use std::num::NonZeroU32;
+
 use doorward_shared::{
     client_id::ClientId,
     issuer::Issuer,
@@ -132,6 +134,8 @@ pub struct Limits {
     pub sign_in_failures: u32,
     /// Sign-ins that one network may begin within the time that one waits.
     pub pending_requests: u32,
+    /// Requests a minute of an API key at each process of a resource server, unless the key says otherwise.
+    pub api_key_requests: NonZeroU32,
 }
 
 /// The public client that exists from the start, for clients that cannot register themselves.

@@ -56,6 +56,7 @@ pub(super) async fn about(
         auth_time: None,
         authorization_details: allowance.to_details(),
         credential: Some(key.name),
+        rate_limit: Some(key.rate_limit.unwrap_or(ctx.policy.limits.api_key_requests)),
         act: None,
     })))
 }

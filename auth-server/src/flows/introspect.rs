@@ -95,6 +95,7 @@ async fn about(ctx: &Context, form: &Form, caller: &Caller) -> Result<Introspect
         authorization_details: carried.details,
         entitled: carried.entitled,
         credential: None,
+        rate_limit: None,
         act: claims.act,
     })))
 }

@@ -1,6 +1,6 @@
 //! API keys of people.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use doorward::{
     domain::{
@@ -60,9 +60,16 @@ fn decided(world: &World, user: &User, powers: Powers, to: Option<&ResourceUri>,
         organization: user.organization.clone(),
         resource: to.cloned(),
         powers,
+        rate_limit: NonZeroU32::new(30),
         life: KeyLife::Month,
     };
-    let ground = Ground { user, resources: &[(world.resource.clone(), vec![])], nodes: None, live: 0 };
+    let ground = Ground {
+        user,
+        resources: &[(world.resource.clone(), vec![])],
+        nodes: None,
+        live: 0,
+        most_requests: None,
+    };
     make(wanted, ground, (ApiKeyId::generate(now, &SystemEntropy), &secret), now).unwrap()
 }
 

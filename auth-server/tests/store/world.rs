@@ -1,6 +1,6 @@
 //! One person, one client, one resource, and the real decisions between them: the only way to a verdict.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use doorward::{
     domain::{
@@ -88,7 +88,12 @@ pub(crate) fn policy() -> Policy {
             overall: 100,
             unused_ttl: Seconds::days(7),
         },
-        limits: Limits { token_failures: 10, sign_in_failures: 10, pending_requests: 10 },
+        limits: Limits {
+            token_failures: 10,
+            sign_in_failures: 10,
+            pending_requests: 10,
+            api_key_requests: NonZeroU32::MIN,
+        },
         fixed_client: None,
     }
 }

@@ -1,5 +1,7 @@
 //! What a verified token allows.
 
+use std::num::NonZeroU32;
+
 use doorward_shared::{
     allowance::Allowance, jose::access_token::AccessTokenClaims, node::NodePath, scope::Scope,
     time::Timestamp,
@@ -34,6 +36,8 @@ pub struct Access {
     pub credential: Option<String>,
     /// The last four characters of the API key that was presented.
     pub api_key_last_4: Option<String>,
+    /// How many requests a minute an API key may make at this process; the kit has counted this one.
+    pub rate_limit: Option<NonZeroU32>,
     /// Nobody else gets as far as a handler.
     pub(crate) entitled: bool,
 }
@@ -77,6 +81,7 @@ impl From<AccessTokenClaims> for Access {
             authorization_details: claims.authorization_details,
             credential: None,
             api_key_last_4: None,
+            rate_limit: None,
             entitled: claims.entitled,
         }
     }

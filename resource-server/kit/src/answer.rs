@@ -1,15 +1,20 @@
 //! Refusals, and the answers they become (RFC 6750 §3, RFC 6749 §5.2).
 
-use doorward_shared::{bearer::Challenge, error::ErrorCode};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use doorward_shared::{bearer::Challenge, error::ErrorCode, time::Timestamp};
 use serde_json::json;
 
-use crate::{ResourceServer, metrics::Reason};
+use crate::{ResourceServer, metrics::Reason, rate::RateLimited};
 
 /// Seconds after which a client may try again when its token cannot be checked.
 const RETRY_AFTER: &str = "5";
 
 /// Why a request does not reach the handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no token.
     NoCredentials,
@@ -21,6 +26,8 @@ pub enum Refusal {
     InsufficientScope,
     /// The token is good, and its person is entitled to nothing at this resource.
     NotEntitled,
+    /// The API key is good, and made as many requests as it may for now.
+    RateLimited(Arc<RateLimited>),
     /// It cannot be known at the moment whether the token is good.
     Unavailable,
 }
@@ -92,6 +99,7 @@ impl ResourceServer {
                     self.documents.name
                 ),
             ),
+            Refusal::RateLimited(limited) => too_many(&limited),
             Refusal::Unavailable => Answer::error(
                 503,
                 ErrorCode::TemporarilyUnavailable.as_str(),
@@ -109,4 +117,32 @@ impl ResourceServer {
         Answer::error(code.status(), code.as_str(), description)
             .with("www-authenticate", challenge.to_string())
     }
+}
+
+/// The answer for a key that was used too often. It names the key by what its owner calls it, never by its text.
+fn too_many(limited: &RateLimited) -> Answer {
+    let RateLimited { key, credential, limit, retry_after, until } = limited;
+    let name = credential.as_deref().map_or_else(|| key.clone(), |name| format!("{name:?} ({key})"));
+    let until_words = httpdate::fmt_http_date(to_system(*until));
+    let description = format!(
+        "The API key {name} may make {limit} requests a minute at this server, and has made them. Wait {seconds} seconds, \
+         until {until_words}, or use a key with a higher limit.",
+        seconds = retry_after.get(),
+    );
+    let mut answer = Answer::error(429, "rate_limited", &description);
+    answer.body = json!({
+        "error": "rate_limited",
+        "error_description": description,
+        "key": key,
+        "credential": credential,
+        "limit": limit,
+        "retry_after": retry_after.get(),
+        "retry_at": until.seconds(),
+    })
+    .to_string();
+    answer.with("retry-after", retry_after.get().to_string())
+}
+
+fn to_system(moment: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(moment.seconds()).unwrap_or(0))
 }

@@ -132,6 +132,7 @@ mod tests {
             authorization_details: None,
             credential: None,
             api_key_last_4: None,
+            rate_limit: None,
             entitled: true,
         })
     }

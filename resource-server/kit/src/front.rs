@@ -16,7 +16,7 @@ use crate::{
 /// with credentials: there are none that a browser adds by itself.
 pub(crate) const CORS: [(&str, &str); 2] = [
     ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id"),
+    ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, Retry-After"),
 ];
 
 const PREFLIGHT: [(&str, &str); 3] = [

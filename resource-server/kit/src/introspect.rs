@@ -205,8 +205,12 @@ impl ResourceServer {
         let Introspection { good, strangers, known, unknown, silent, .. } = &self.introspection;
         let Some(endpoints) = self.keys.endpoints_soon().await else { return Err(NoAnswer) };
         let Some(endpoint) = endpoints.introspection else { return Ok(Verdict::Bad(Reason::Opaque)) };
-        let places = if good.get(&hash).is_some() { known } else { unknown };
+        let stranger = good.get(&hash).is_none();
+        let places = if stranger { unknown } else { known };
         let Ok(_place) = places.try_acquire() else { return Err(NoAnswer) };
+        if stranger && !self.rates.may_ask_about_stranger(now) {
+            return Err(NoAnswer);
+        }
         // Before the question: whatever comes after it may change the answer.
         let news = self.revocations.news();
         Counters::count(&self.metrics.introspections);
@@ -214,6 +218,9 @@ impl ResourceServer {
             .ask(&endpoint, token)
             .await
             .and_then(|text| read(text.as_bytes(), &self.issuer, &self.resource, now, self.bounds.leeway));
+        if stranger && !matches!(answered, Ok(Err(_))) {
+            self.rates.was_no_guess();
+        }
         if answered.is_ok() {
             silent.store(false, Relaxed);
         }
@@ -345,6 +352,7 @@ fn access(answer: Active) -> Option<Access> {
         authorization_details: answer.authorization_details,
         credential: answer.credential.map_or(Some(None), |credential| name(credential).map(Some))?,
         api_key_last_4: None,
+        rate_limit: answer.rate_limit,
         entitled: answer.entitled,
     })
 }

@@ -21,6 +21,7 @@
 //! | `revocations`, `feed` | what was revoked: asked for every token, filled by the signed feed, kept over a restart |
 //! | `introspect` | opaque tokens: the authorization server is asked |
 //! | `cache` | tokens that were seen before |
+//! | `rate` | how often an API key may be used, and how often strangers make the authorization server be asked |
 //! | `metrics` | counters |
 
 #![cfg_attr(
@@ -41,6 +42,7 @@ mod introspect;
 mod keys;
 mod metadata;
 mod metrics;
+mod rate;
 mod reach;
 mod revocations;
 mod settings;
@@ -62,6 +64,7 @@ pub use self::{
     answer::{Answer, Refusal},
     credentials::Credentials,
     metrics::{Metrics, Reason},
+    rate::RateLimited,
     reach::AddressSyntax,
     settings::{FeedLag, Settings, StartError},
 };
@@ -78,6 +81,7 @@ pub struct ResourceServer {
     verified: cache::VerifiedTokens,
     revocations: Arc<revocations::Revocations>,
     introspection: introspect::Introspection,
+    rates: rate::Rates,
     metrics: Arc<metrics::Counters>,
     background: Vec<tokio::task::AbortHandle>,
 }
@@ -127,6 +131,7 @@ impl ResourceServer {
             keys,
             revocations,
             introspection,
+            rates: rate::Rates::new(),
             metrics,
             background,
         }))

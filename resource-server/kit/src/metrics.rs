@@ -137,6 +137,8 @@ pub struct Metrics {
     pub refused: Vec<(Reason, u64)>,
     /// Requests with a good token of somebody who is entitled to nothing here.
     pub not_entitled: u64,
+    /// Requests with an API key that had made as many as it may for then.
+    pub rate_limited: u64,
     /// Requests that named a foreign `Host` or came from a foreign page.
     pub refused_host: u64,
     /// Requests that were answered 503: no usable keys were held, an opaque token could not be asked about, or the feed was
@@ -185,6 +187,7 @@ pub(crate) struct Counters {
     pub(crate) without_token: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
     pub(crate) not_entitled: AtomicU64,
+    pub(crate) rate_limited: AtomicU64,
     pub(crate) refused_host: AtomicU64,
     pub(crate) unavailable: AtomicU64,
     pub(crate) clock_skew: AtomicU64,
@@ -218,6 +221,7 @@ impl Counters {
             without_token: self.without_token.load(Relaxed),
             refused: Reason::ALL.map(|reason| (reason, self.refused[reason as usize].load(Relaxed))).to_vec(),
             not_entitled: self.not_entitled.load(Relaxed),
+            rate_limited: self.rate_limited.load(Relaxed),
             refused_host: self.refused_host.load(Relaxed),
             unavailable: self.unavailable.load(Relaxed),
             clock_skew: self.clock_skew.load(Relaxed),

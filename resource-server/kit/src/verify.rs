@@ -79,21 +79,22 @@ impl ResourceServer {
         }
     }
 
-    /// Verifies an access token.
+    /// Verifies an access token. Call it once for each request: of an API key with a limit, each call counts.
     ///
     /// # Errors
     ///
-    /// [`Refusal::InvalidToken`], [`Refusal::NotEntitled`], or [`Refusal::Unavailable`] when it cannot be known whether the token is good: no usable keys
+    /// [`Refusal::InvalidToken`], [`Refusal::NotEntitled`], [`Refusal::RateLimited`], or [`Refusal::Unavailable`] when it cannot be known whether the token is good: no usable keys
     /// are held, the authorization server cannot be asked about an opaque token, or the feed is silent for longer than the
     /// operator allows.
     pub async fn verify(&self, token: &str) -> Result<Arc<Access>, Refusal> {
         let now = self.clock.now();
         let entitled = |access: Arc<Access>| access.entitled.then_some(access).ok_or(Refusal::NotEntitled);
-        let outcome = self.check(token, now).await.and_then(entitled);
-        match outcome {
-            Ok(_) => {}
+        let outcome =
+            self.check(token, now).await.and_then(entitled).and_then(|access| self.within_rate(access, now));
+        match &outcome {
+            Ok(_) | Err(Refusal::RateLimited(_)) => {}
             Err(Refusal::NotEntitled) => Counters::count(&self.metrics.not_entitled),
-            Err(Refusal::InvalidToken(reason)) => self.record(reason),
+            Err(Refusal::InvalidToken(reason)) => self.record(*reason),
             Err(_) => Counters::count(&self.metrics.unavailable),
         }
         outcome

@@ -47,15 +47,22 @@ async fn a_person_makes_a_key_sees_it_once_and_revokes_it_for_good(store: Store)
     for life in ["Never", "7 days", "30 days", "90 days", "1 year"] {
         assert!(page.text.contains(life), "{life}: {}", page.text);
     }
-    let typed =
-        [("name", "CI"), ("kind", "simple"), ("tier", "write"), ("nodes", "alpha/specs"), ("expires", "7d")];
+    let typed = [
+        ("name", "CI"),
+        ("kind", "simple"),
+        ("tier", "write"),
+        ("nodes", "alpha/specs"),
+        ("expires", "7d"),
+        ("rate_limit", "90"),
+    ];
     let made = make(&home, &typed).await;
     let key = shown(&made).unwrap_or_else(|| panic!("no key on {made:#?}"));
     let again = home.page("/account/keys").await;
     assert!(shown(&again).is_none() && !again.text.contains(&key), "{}", again.text);
     assert!(again.text.contains(&format!("{}...", &key[..8])), "{}", again.text);
     assert!(
-        again.text.contains("write in alpha/specs") && again.text.contains("last used never"),
+        again.text.contains("write in alpha/specs, 90 requests a minute")
+            && again.text.contains("last used never"),
         "{}",
         again.text
     );
@@ -155,6 +162,14 @@ async fn what_cannot_be_made_is_said_and_nothing_is_made(store: Store) {
                 ("expires", "7d"),
             ],
             "each place that you name",
+        ),
+        (
+            vec![("name", "N"), ("kind", "full"), ("expires", "7d"), ("rate_limit", "0")],
+            "whole number from 1",
+        ),
+        (
+            vec![("name", "N"), ("kind", "full"), ("expires", "7d"), ("rate_limit", "6001")],
+            "at most 6000 requests a minute",
         ),
     ] {
         let page = home.page("/account/keys").await;

@@ -20,6 +20,7 @@ e2e::on_both_stores!(
     a_full_key_opens_every_tool,
     a_granular_key_allows_more_the_deeper_one_goes,
     no_key_is_in_the_database_or_in_the_log,
+    a_key_beyond_its_limit_waits,
 );
 
 /// Makes a key of Alice: what is known of it, its text included.
@@ -291,5 +292,31 @@ async fn no_key_is_in_the_database_or_in_the_log(store: Store) {
     assert!(dump.contains("api_key_created") && dump.contains("\"sta_"), "the dump holds the keys' rows");
     for rest in &keys {
         assert!(!dump.contains(rest.as_str()) && !house.logs().contains(rest.as_str()));
+    }
+}
+
+async fn a_key_beyond_its_limit_waits(store_kind: Store) {
+    let house = House::start(store_kind).await;
+    let slow = create(&house, &["--name", "Slow", "--tier", "read", "--rate-limit", "3"]);
+    let usual = create(&house, &["--name", "Usual", "--tier", "read"]);
+    assert_eq!((&slow["rate_limit"], &usual["rate_limit"]), (&json!(3), &Value::Null));
+    assert_eq!(listed(&house, &text(&slow["id"]))["rate_limit"], 3);
+    let key = secret(&slow);
+    for _ in 0..3 {
+        assert_eq!(with(&house, &[("x-api-key", &key)]).await.status, 200);
+    }
+    let answer = with(&house, &[("x-api-key", &key)]).await;
+    assert_eq!(answer.status, 429, "{answer:#?}");
+    let wait: i64 = answer.header("retry-after").parse().expect("seconds");
+    assert!((1..=20).contains(&wait), "{wait}");
+    let body = answer.json();
+    assert_eq!(
+        (&body["error"], &body["credential"], &body["key"]),
+        (&json!("rate_limited"), &json!("Slow"), &slow["id"])
+    );
+    assert!(body["error_description"].as_str().expect("a text").contains("3 requests a minute"), "{body:#}");
+    assert!(!answer.body.contains(&key), "{answer:#?}");
+    for _ in 0..10 {
+        assert_eq!(with(&house, &[("x-api-key", &secret(&usual))]).await.status, 200);
     }
 }

@@ -21,6 +21,7 @@ fn wanted(user: &User, powers: Powers) -> Wanted {
         organization: user.organization.clone(),
         resource: None,
         powers,
+        rate_limit: None,
         life: KeyLife::Week,
     }
 }
@@ -31,7 +32,7 @@ fn tried(wanted: Wanted, ground: Ground<'_>) -> Result<ApiKey, NotMade> {
 }
 
 fn ground<'a>(user: &'a User, resources: &'a [(Resource, Vec<Rule>)]) -> Ground<'a> {
-    Ground { user, resources, nodes: None, live: 0 }
+    Ground { user, resources, nodes: None, live: 0, most_requests: None }
 }
 
 fn key(user: &User, powers: Powers) -> ApiKey {
@@ -107,6 +108,11 @@ fn what_makes_no_sense_or_would_allow_nothing_is_not_made() {
     let there = ground(&user, &resources);
     assert_eq!(tried(read(), Ground { live: MOST_KEYS, ..there }).unwrap_err(), NotMade::TooMany);
     assert_eq!(tried(read(), Ground { resources: &[], ..there }).unwrap_err(), NotMade::NoResource);
+    for (asked, most, wrong) in [(61, Some(60), true), (60, Some(60), false), (1_000_000, None, false)] {
+        let often = Wanted { rate_limit: NonZeroU32::new(asked), ..read() };
+        let made = tried(often, Ground { most_requests: most.and_then(NonZeroU32::new), ..there });
+        assert_eq!(made.is_err_and(|error| matches!(error, NotMade::TooOften(_))), wrong, "{asked}");
+    }
     let disabled = User { disabled_at: Some(NOW), ..user.clone() };
     assert_eq!(tried(read(), Ground { user: &disabled, ..there }).unwrap_err(), NotMade::Disabled);
     let foreign = Wanted { organization: OrganizationId::generate(NOW, &SystemEntropy), ..read() };

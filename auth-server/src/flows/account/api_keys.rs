@@ -76,7 +76,8 @@ pub async fn create(
         return Err(NotMade::Named);
     }
     let actor = Actor::User(user.id.clone());
-    Ok(make(ctx.desk(&actor, peer.address.as_deref()), user, new).await?)
+    let desk = ctx.desk(&actor, peer.address.as_deref());
+    Ok(make(desk, user, new, Some(ctx.policy.limits.api_key_requests)).await?)
 }
 
 /// Revokes one of them for good. `Lost`: it was revoked before, or is somebody else's.

@@ -1,5 +1,7 @@
 //! API keys of people: made, listed and revoked, by an administrator or by the person.
 
+use std::num::NonZeroU32;
+
 use doorward_shared::{
     node::{NodePath, NodeSyntax},
     resource::{ResourceSyntax, ResourceUri},
@@ -37,6 +39,8 @@ pub struct NewApiKey {
     pub resource: Option<String>,
     /// What may be done with it at most.
     pub powers: NewPowers,
+    /// How many requests a minute it may make; `None`: as many as is usual.
+    pub rate_limit: Option<NonZeroU32>,
     /// How long it lives.
     pub life: KeyLife,
 }
@@ -108,15 +112,16 @@ pub async fn create(
     new: &NewApiKey,
 ) -> Result<(ApiKey, User, ApiKeySecret), ApiKeyError> {
     let user = users::show(desk, who).await?;
-    let (key, secret) = make(desk, &user, new).await?;
+    let (key, secret) = make(desk, &user, new, None).await?;
     Ok((key, user, secret))
 }
 
-/// Makes a key for a person.
+/// Makes a key for a person, with a limit of `most_requests` a minute at most.
 pub async fn make(
     desk: Desk<'_>,
     user: &User,
     new: &NewApiKey,
+    most_requests: Option<NonZeroU32>,
 ) -> Result<(ApiKey, ApiKeySecret), ApiKeyError> {
     let now = desk.clock.now();
     let organization = organization(desk, user, new.organization.as_deref()).await?;
@@ -147,9 +152,10 @@ pub async fn make(
             .filter(|_| new.resource.is_some())
             .map(|(resource, _)| resource.uri.clone()),
         powers,
+        rate_limit: new.rate_limit,
         life: new.life,
     };
-    let ground = Ground { user, resources: &resources, nodes: nodes.as_deref(), live };
+    let ground = Ground { user, resources: &resources, nodes: nodes.as_deref(), live, most_requests };
     let key = decide(wanted, ground, (ApiKeyId::generate(now, desk.entropy), &secret), now)?;
     let event = desk
         .event(Action::ApiKeyCreated, &key.id, now)
@@ -158,6 +164,7 @@ pub async fn make(
         .with("organization", key.organization.as_str())
         .with("resource", key.resource.as_ref().map(ResourceUri::as_str))
         .with("powers", words(&key.powers))
+        .with("rate_limit", key.rate_limit.map(NonZeroU32::get))
         .with("expires_at", key.expires_at.map(Timestamp::seconds));
     match desk.store.insert_api_key(&key, &event).await? {
         Applied::Done => Ok((key, secret)),

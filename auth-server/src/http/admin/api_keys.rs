@@ -1,5 +1,7 @@
 //! `/api-keys`: the keys of people.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -60,6 +62,9 @@ pub(super) struct Create {
     grants: Option<Vec<TierAt>>,
     /// Everything that the person may do.
     full: Option<bool>,
+    /// How many requests a minute each process of a resource server lets it make; left out: as many as
+    /// `limits.api_key_requests` says.
+    rate_limit: Option<NonZeroU32>,
     /// How long it lives.
     expires: Word<KeyLife>,
 }
@@ -95,7 +100,7 @@ pub(super) async fn show(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view
 }
 
 pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Created<view::NewApiKey>, Problem> {
-    let Create { user, name, organization, resource, tier, nodes, grants, full, expires } = new;
+    let Create { user, name, organization, resource, tier, nodes, grants, full, rate_limit, expires } = new;
     let powers = match (tier, nodes, grants, full) {
         (Some(tier), nodes, None, None | Some(false)) => NewPowers::simple(&tier, nodes.unwrap_or_default()),
         (None, None, Some(grants), None | Some(false)) => {
@@ -108,7 +113,7 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
             ));
         }
     };
-    let new = NewApiKey { name, organization, resource, powers, life: expires.0 };
+    let new = NewApiKey { name, organization, resource, powers, rate_limit, life: expires.0 };
     let (key, user, secret) = api_keys::create(call.desk(), &user, &new).await?;
     Ok(Created(view::NewApiKey::of(&key, &user, &secret, call.context().now())))
 }

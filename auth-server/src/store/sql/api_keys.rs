@@ -1,5 +1,7 @@
 //! API keys of people.
 
+use std::num::NonZeroU32;
+
 use async_trait::async_trait;
 use doorward_shared::{
     resource::ResourceUri,
@@ -27,7 +29,7 @@ macro_rules! keys_where {
         concat!(
             r#"select api_keys.id as "api_keys.id", api_keys.user_id as "api_keys.user_id",
             api_keys.name as "api_keys.name", api_keys.organization as "api_keys.organization",
-            api_keys.resource as "api_keys.resource", api_keys.powers as "api_keys.powers",
+            api_keys.resource as "api_keys.resource", api_keys.powers as "api_keys.powers", api_keys.rate_limit as "api_keys.rate_limit",
             api_keys.hash as "api_keys.hash", api_keys.prefix as "api_keys.prefix",
             api_keys.created_at as "api_keys.created_at", api_keys.expires_at as "api_keys.expires_at",
             api_keys.last_used_at as "api_keys.last_used_at", api_keys.revoked_at as "api_keys.revoked_at", "#,
@@ -100,9 +102,10 @@ impl Database {
         let folded = key.resource.as_ref().map(ResourceUri::folded);
         let swept = swept_until(key, &mut tx).await?.map(|until| until.plus(Seconds::new(1)));
         let sql = "insert into api_keys
-            (id, user_id, name, organization, resource, resource_row, powers, hash, prefix, created_at, expires_at)
-            select $1, users.id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from users
-            where users.id = $11 and users.disabled_at is null";
+            (id, user_id, name, organization, resource, resource_row, powers, rate_limit, hash, prefix, created_at,
+             expires_at)
+            select $1, users.id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 from users
+            where users.id = $12 and users.disabled_at is null";
         let inserted = sqlx::query(sql)
             .bind(key.id.as_str())
             .bind(key.name.as_str())
@@ -110,6 +113,7 @@ impl Database {
             .bind(key.resource.as_ref().map(ResourceUri::as_str))
             .bind(folded)
             .bind(json_powers(&key.powers))
+            .bind(key.rate_limit.map(|limit| i64::from(limit.get())))
             .bind(key.hash.as_str())
             .bind(key.prefix.as_str())
             .bind(swept.map_or(key.created_at, |after| after.max(key.created_at)).seconds())
@@ -192,6 +196,10 @@ fn row(row: &Row) -> Result<(ApiKey, User)> {
                 Powers::Scoped(list)
             }
         },
+        rate_limit: cell::<Option<i64>>(row, "api_keys.rate_limit")?
+            .map(|limit| u32::try_from(limit).ok().and_then(NonZeroU32::new))
+            .map(|limit| limit.ok_or_else(|| senseless("api_keys.rate_limit")))
+            .transpose()?,
         hash: read(row, "api_keys.hash", |text| Some(ApiKeyHash::from_text(text)))?,
         prefix: cell(row, "api_keys.prefix")?,
         created_at: time(row, "api_keys.created_at")?,

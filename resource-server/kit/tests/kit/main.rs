@@ -16,6 +16,7 @@ mod hosts;
 mod issuer;
 mod keys;
 mod opaque;
+mod rate;
 mod reach;
 mod revocations;
 mod tokens;

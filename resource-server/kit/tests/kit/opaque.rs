@@ -295,7 +295,7 @@ async fn a_flood_of_made_up_keys_is_bounded_and_takes_no_place_from_good_ones() 
     };
     let (flood, good) = tokio::join!(flood, good);
     assert_eq!(good, Ok(()));
-    let count = |outcome| flood.iter().filter(|one| **one == Err(outcome)).count();
+    let count = |outcome| flood.iter().filter(|one| **one == Err(Refusal::clone(&outcome))).count();
     assert_eq!(count(NOT_ACTIVE) + count(Refusal::Unavailable), 500);
     assert!(count(NOT_ACTIVE) >= 32, "{}", count(NOT_ACTIVE));
     assert!(place.issuer.opaque.most() <= 33, "{} at one time", place.issuer.opaque.most());

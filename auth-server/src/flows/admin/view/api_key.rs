@@ -1,5 +1,7 @@
 //! API keys of people.
 
+use std::num::NonZeroU32;
+
 use doorward_shared::{resource::ResourceUri, time::Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -30,6 +32,9 @@ pub struct ApiKey {
     pub resource: Option<String>,
     /// What may be done with it at most, where; empty for a full one.
     pub grants: Vec<TierAt>,
+    /// How many requests a minute it may make; null: as many as `limits.api_key_requests` says.
+    #[schemars(range(min = 1))]
+    pub rate_limit: Option<u32>,
     /// Where it stands: `active`, `expired`, `revoked`.
     pub state: String,
     /// When it was made.
@@ -86,6 +91,7 @@ impl ApiKey {
             organization: key.organization.to_string(),
             resource: key.resource.as_ref().map(ResourceUri::to_string),
             grants: key.powers.list().unwrap_or_default().iter().map(at).collect(),
+            rate_limit: key.rate_limit.map(NonZeroU32::get),
             state: key.state(now).as_str().to_owned(),
             created_at: key.created_at,
             expires_at: key.expires_at,

@@ -107,6 +107,12 @@ fn read(form: &Form) -> Result<NewApiKey, &'static str> {
         organization: text("organization"),
         resource: text("resource"),
         powers,
+        rate_limit: text("rate_limit")
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| "Give the requests a minute as a whole number from 1, or leave them out.")
+            })
+            .transpose()?,
         life: KeyLife::parse(field(form, "expires")).ok_or("Choose how long the key lives.")?,
     })
 }

@@ -1,5 +1,7 @@
 //! One's own API keys.
 
+use std::num::NonZeroU32;
+
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
 use doorward_shared::{form::Form, resource::ResourceUri, time::Timestamp};
@@ -54,6 +56,8 @@ struct KeysTemplate<'a> {
     kind: &'a str,
     name: &'a str,
     where_: &'a str,
+    rate_limit: &'a str,
+    most_requests: NonZeroU32,
 }
 
 struct Made<'a> {
@@ -134,6 +138,8 @@ pub(in crate::http) fn page(
         kind,
         name: typed("name"),
         where_: typed("nodes"),
+        rate_limit: typed("rate_limit"),
+        most_requests: policy.limits.api_key_requests,
         action,
     };
     html(status, &template)
@@ -182,6 +188,9 @@ fn row<'a>(key: &'a ApiKey, board: &Board, now: Timestamp) -> Row<'a> {
     }
     if let Some(uri) = key.resource.as_ref().map(ResourceUri::as_str) {
         allows = format!("{allows}, at {uri}");
+    }
+    if let Some(limit) = key.rate_limit {
+        allows = format!("{allows}, {limit} requests a minute");
     }
     let moment = |at| Moment::of(at, now);
     Row {
