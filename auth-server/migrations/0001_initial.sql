@@ -4,12 +4,14 @@
 -- revoked_until: access tokens of this person, client, resource or grant that were issued up to this moment are revoked; the
 -- next one is issued after it, so that it is never taken for one of them.
 
+-- upstream_groups: the union of the groups of the person's identities, kept by whoever writes one of those.
 create table users (
     id text not null primary key,
     email text not null unique,
     name text,
     organization text not null,
     group_names text not null,
+    upstream_groups text not null default '[]',
     password_hash text not null,
     admin_since bigint,
     created_at bigint not null,
@@ -18,6 +20,24 @@ create table users (
 );
 create index users_of_organization on users (organization);
 create index users_administrators on users (admin_since) where admin_since is not null;
+
+-- Accounts at upstream providers. claimed_until: one server asks the provider at this moment, and the others wait for it.
+create table identities (
+    id text not null primary key,
+    provider text not null,
+    subject text not null,
+    user_id text not null references users (id),
+    email text,
+    group_names text not null,
+    source text not null,
+    refresh_token text,
+    created_at bigint not null,
+    checked_at bigint not null,
+    claimed_until bigint,
+    ended_at bigint,
+    unique (provider, subject),
+    unique (user_id, provider)
+);
 
 -- One row at most, whose key is fixed: two servers that start together cannot both leave a link behind. The row stays when
 -- the link is used, so that nobody replaces it while the first administrator is being made.
@@ -51,6 +71,7 @@ create table sessions (
     agent text,
     auth_time bigint not null,
     last_seen_at bigint not null,
+    provider text,
     ended_at bigint
 );
 create index sessions_of_user on sessions (user_id);

@@ -30,7 +30,7 @@ use crate::{
     },
     http::{
         Site, configure,
-        endpoints::table,
+        endpoints::{self, table},
         headers::{Wardrobe, dress},
         network::TrustedProxies,
     },
@@ -40,6 +40,7 @@ use crate::{
         self, StoreError,
         hold::{Role, hold},
     },
+    upstream::{Upstream, UpstreamError},
 };
 
 /// Why the server does not start, or stopped. Every message says what the operator does next.
@@ -65,6 +66,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// An upstream provider.
+    #[error("an upstream provider cannot be used: {0}")]
+    Upstream(#[from] UpstreamError),
     /// The server broke down.
     #[error("the server stopped: {0}")]
     Io(#[from] io::Error),
@@ -102,6 +106,8 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
     let data_key = signing_keys::data_key(desk, &kek).await?;
     let devices = Tags::new(&data_key, "device cookies");
     let (halves, challenges) = (Tags::new(&data_key, "half sign-ins"), Tags::new(&data_key, "challenges"));
+    let sign_ins = Tags::new(&data_key, "upstream sign-ins");
+    let upstream = Upstream::new(&config.upstream, |id| endpoints::upstream_callback(&policy, id))?;
     let audit_key = AuditKey::open(store.as_ref(), &data_key, entropy.as_ref()).await?;
     let keys = signing_keys::open(desk, data_key).await?;
     let feed = Feed::open(store.as_ref(), entropy.as_ref()).await?;
@@ -112,6 +118,8 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         devices,
         halves,
         challenges,
+        sign_ins,
+        upstream,
         passwords: Passwords::new(entropy.as_ref()),
         store,
         keys,
@@ -121,6 +129,8 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         policy,
     };
     clients::seed_fixed(&context).await?;
+    let known: Vec<_> = context.policy.upstream.iter().map(|provider| provider.id.clone()).collect();
+    context.store.keep_providers(&known, context.now()).await?;
     Ok(context)
 }
 

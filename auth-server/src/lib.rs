@@ -16,3 +16,4 @@ pub mod password;
 pub mod store;
 
 pub mod telemetry;
+pub mod upstream;

@@ -10,7 +10,6 @@ use toml::{Table, Value};
 
 /// Crates that are not linked at any price, and why.
 const BANNED: &[(&str, &str)] = &[
-    ("rsa", "its private-key operations leak time (RUSTSEC-2023-0071); aws-lc-rs signs"),
     ("openssl", "TLS is rustls"),
     ("openssl-sys", "TLS is rustls"),
     ("openssl-src", "TLS is rustls"),
@@ -19,6 +18,21 @@ const BANNED: &[(&str, &str)] = &[
     ("hyper-tls", "TLS is rustls"),
 ];
 
+/// Crates that only this one may bring along, words that our sources must not use then, and why that is enough.
+const CONFINED: &[(&str, &str, &[&str], &str)] = &[(
+    "rsa",
+    "openidconnect",
+    &[
+        "CoreJsonWebKey",
+        "CoreRsaPrivateSigningKey",
+        "CoreIdTokenVerifier",
+        "CoreProviderMetadata",
+        "CoreClient",
+    ],
+    "its private-key operations leak time (RUSTSEC-2023-0071). openidconnect names it and cannot do without; the types through \
+     which it would be called are not used: our own key type verifies by aws-lc-rs (docs/decisions/0009-upstream.md)",
+)];
+
 /// A crate whose name only sounds like OpenSSL.
 const NOT_OPENSSL: &str = "openssl-probe"; // looks for the certificate folders of the system, links nothing
 
@@ -26,16 +40,25 @@ const NOT_OPENSSL: &str = "openssl-probe"; // looks for the certificate folders 
 const TWICE: &[(&str, &str)] = &[
     ("base64", "reqwest, hyper-util and rmcp are on 0.23; jsonwebtoken and sqlx still on 0.22"),
     ("block-buffer", "comes with digest"),
+    ("const-oid", "comes with der"),
     ("cookie", "actix-web is on 0.16, reqwest on 0.18, for the tests only"),
     ("cpufeatures", "comes with sha2"),
     ("crypto-common", "comes with digest"),
+    ("der", "rsa, which openidconnect brings along, is on 0.7, its p256 on 0.8"),
     ("digest", "comes with sha2"),
     ("getrandom", "jsonwebtoken, ring and oauth2 are on 0.2"),
     ("hashbrown", "sqlx is on 0.16, indexmap on 0.17"),
+    ("hmac", "openidconnect is on 0.12, sqlx on 0.13"),
     ("http", "actix-web is on 0.2, everything else on 1"),
+    ("indexmap", "a feature of serde_with, which nobody switches on, would bring 1"),
+    ("pem-rfc7468", "comes with der"),
+    ("pkcs8", "comes with der"),
     ("rand", "oauth2, a dependency of rmcp's client in the tests, is on 0.8"),
     ("rand_core", "signature and rand 0.8 are on 0.6"),
+    ("schemars", "a feature of serde_with, which nobody switches on, would bring 0.9"),
     ("sha2", "sqlx and oauth2 are on 0.10"),
+    ("signature", "comes with der: rsa is on 2, p256 on 3"),
+    ("spki", "comes with der"),
     ("syn", "macro crates move from 2 to 3 one by one; nothing of it is in a program"),
     ("thiserror", "oauth2 is on 1"),
     ("thiserror-impl", "comes with thiserror"),
@@ -76,6 +99,38 @@ fn no_banned_crate_is_linked() {
         assert!(banned.is_none(), "{name}: {}", banned.unwrap().1);
         assert!(!name.starts_with("openssl") || name == NOT_OPENSSL, "{name}: TLS is rustls");
     }
+}
+
+#[test]
+fn a_confined_crate_comes_with_one_other_and_is_never_called() {
+    let lock = table("Cargo.lock");
+    let text = |package: &Value, key: &str| package[key].as_str().expect("a text").to_owned();
+    for (confined, by, words, why) in CONFINED {
+        let brings = |package: &&Value| {
+            let named = package.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+            named.filter_map(Value::as_str).any(|name| name.split(' ').next() == Some(confined))
+        };
+        let packages = lock["package"].as_array().expect("a list");
+        let parents: Vec<_> = packages.iter().filter(brings).map(|package| text(package, "name")).collect();
+        assert_eq!(parents, [*by], "{confined}: {why}");
+        let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        assert!(sources.len() > 30, "the sources were not found");
+        for source in sources {
+            let code = fs::read_to_string(&source).expect("it can be read");
+            let mut used = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            assert!(
+                used.all(|word| !words.contains(&word) && word != *confined),
+                "{}: {why}",
+                source.display()
+            );
+        }
+    }
+}
+
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries =
+        fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 #[test]

@@ -86,6 +86,8 @@ kinds! {
     ScopedKey = "sta_", "API key", Form::Alphanumeric(43);
     /// A key of a person for everything that they may do: 32 letters and digits, of which 26 (155 bits) are random.
     FullKey = "ak_live_", "API key", Form::Alphanumeric(26);
+    /// The `state` of a sign-in that was begun at an upstream provider.
+    UpstreamState = "dwu_", "upstream state";
 }
 
 /// An opaque credential in the clear. It has no `Display` and no `Serialize`; [`Secret::expose`] is easy to search for.

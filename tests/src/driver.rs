@@ -208,7 +208,7 @@ fn lines_of(child: &mut Child) -> tokio::io::Lines<BufReader<tokio::process::Chi
     BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines()
 }
 
-fn clients_folder() -> PathBuf {
+pub(crate) fn clients_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
@@ -219,6 +219,6 @@ fn installed(path: &str) -> PathBuf {
 }
 
 /// The Node.js that the lock file pins, whatever the machine has: the conformance suite needs 22.
-fn node() -> PathBuf {
+pub(crate) fn node() -> PathBuf {
     installed("node_modules/.bin/node")
 }

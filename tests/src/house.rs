@@ -211,6 +211,12 @@ impl House {
         &self.origin
     }
 
+    /// Takes settings away whose names begin like this; they are gone at the next start.
+    pub fn forget_settings(&mut self, beginning: &str) {
+        let beginning = format!("DOORWARD__{beginning}");
+        self.environment.retain(|(name, _)| !name.starts_with(&beginning));
+    }
+
     /// The process of the authorization server.
     pub fn auth_server(&mut self) -> &mut Process {
         &mut self.auth

@@ -18,6 +18,7 @@
 //! | [`driver`] | real clients of other people, run as child processes |
 //! | [`redis`] | Redis, which may be stopped, wiped and cut off |
 //! | [`postgres`] | `PostgreSQL`, which may be stopped, frozen and killed |
+//! | [`idp`] | an OpenID Connect provider in four dialects, which lies on demand |
 //! | [`proxy`] | what stands between clients and servers: it spreads requests, and loses answers |
 //! | [`replicas`] | several servers that are one, and resource servers that follow them |
 
@@ -29,6 +30,7 @@ pub mod client;
 pub mod compose;
 pub mod driver;
 pub mod house;
+pub mod idp;
 pub mod kills;
 pub mod mcp;
 pub mod page;

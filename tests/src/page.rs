@@ -22,6 +22,8 @@ pub struct Page {
     pub text: String,
     /// Its forms, in order.
     pub forms: Vec<Form>,
+    /// Where its links to upstream providers lead, by the provider: `a[data-provider]`.
+    pub providers: BTreeMap<String, Url>,
 }
 
 /// One form.
@@ -73,6 +75,10 @@ impl Page {
             kind: kind.to_owned(),
             error: body.attr("data-error").map(str::to_owned),
             text: words.join(" "),
+            providers: html
+                .select(&selector("a[data-provider]"))
+                .filter_map(|link| provider(&url, link))
+                .collect(),
             forms: html.select(&selector("form")).map(|form| Form::read(&url, form)).collect(),
             answer,
             url,
@@ -183,6 +189,11 @@ impl Field {
         };
         Some(Self { name, value, kind })
     }
+}
+
+fn provider(page: &Url, link: ElementRef<'_>) -> Option<(String, Url)> {
+    let leads = page.join(link.attr("href")?).expect("a link is a URL");
+    Some((link.attr("data-provider")?.to_owned(), leads))
 }
 
 fn option_value(option: ElementRef<'_>) -> String {

@@ -107,7 +107,7 @@ impl Order {
     /// Carries it out.
     pub async fn carry_out(self) -> ExitCode {
         let form = if self.json { Form::Json } else { Form::Text };
-        match self.answer().await {
+        match Box::pin(self.answer()).await {
             Ok(answer) => output::answer(&answer, form),
             Err(failure) => fail(&failure),
         }
@@ -120,7 +120,7 @@ impl Order {
                 if self.json {
                     config.log.format = crate::config::LogFormat::Json;
                 }
-                serve::serve(config).await
+                Box::pin(serve::serve(config)).await
             }
             Command::Migrate => serve::migrate(&config).await,
             Command::CheckConfig => serve::check_config(&config),

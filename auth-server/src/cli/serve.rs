@@ -10,7 +10,7 @@ pub(super) async fn serve(config: Config) -> Result<Answer, Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    app::serve(config).await?;
+    Box::pin(app::serve(config)).await?;
     Ok(Answer::nothing())
 }
 
@@ -31,7 +31,7 @@ pub(super) fn check_config(config: &Config) -> Result<Answer, Failure> {
         .iter()
         .map(|setting| {
             let value = setting.value().unwrap_or_else(|| "(not set)".to_owned());
-            [setting.key.to_owned(), value, setting.source.to_string()]
+            [setting.key.clone(), value, setting.source.to_string()]
         })
         .collect();
     let mut text = table(["SETTING", "VALUE", "FROM"], &rows, "");

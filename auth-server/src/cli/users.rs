@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     domain::user::{MAX_PASSWORD, User},
     flows::admin::{
-        Desk, Standing,
+        Desk, Standing, identities,
         links::{self, Invitation},
         users::{self, Groups, NewUser, Role},
         view,
@@ -65,6 +65,18 @@ pub(super) enum Command {
     Disable {
         /// The e-mail address of the account.
         email: String,
+    },
+    /// List a person's accounts at upstream providers, with the groups that they bring.
+    Identities {
+        /// The e-mail address of the account here.
+        email: String,
+    },
+    /// Take the link to an account at an upstream provider away; what came of signing in there ends.
+    Unlink {
+        /// The e-mail address of the account here.
+        email: String,
+        /// The id of the provider in the configuration.
+        provider: String,
     },
     /// Enable a disabled account again.
     Enable {
@@ -131,8 +143,19 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
         }
         Command::Groups { user, join, leave } => {
             let user = users::set_groups(desk, &user, Groups::Change { join, leave }).await?;
-            let text = format!("{} is in: {}", user.email, user.groups.join(", "));
+            let text = format!("{} is in: {}", user.email, user.all_groups().join(", "));
             Answer::new(text, &view::User::from(&user))
+        }
+        Command::Identities { email } => {
+            let identities: Vec<_> =
+                identities::list(desk, &email).await?.iter().map(view::Identity::from).collect();
+            let rows: Vec<_> = identities.iter().map(identity_row).collect();
+            let head = ["PROVIDER", "SUBJECT", "EMAIL", "GROUPS", "STATE"];
+            Answer::new(table(head, &rows, "no accounts at upstream providers"), &identities)
+        }
+        Command::Unlink { email, provider } => {
+            let identity = identities::unlink_at(desk, &email, &provider).await?;
+            Answer::new(format!("unlinked {email} from {provider}"), &view::Identity::from(&identity))
         }
         Command::Disable { email } => standing(desk, &email, Standing::Disabled).await,
         Command::Enable { email } => standing(desk, &email, Standing::Enabled).await,
@@ -173,5 +196,14 @@ fn row(user: &User) -> [String; 5] {
     let role = if user.admin_since.is_some() { "administrator" } else { "person" };
     let state = if user.disabled_at.is_some() { "disabled" } else { "enabled" };
     let name = user.name.clone().unwrap_or_default();
-    [user.email.to_string(), name, role.to_owned(), state.to_owned(), user.groups.join(",")]
+    [user.email.to_string(), name, role.to_owned(), state.to_owned(), user.all_groups().join(",")]
+}
+
+fn identity_row(identity: &view::Identity) -> [String; 5] {
+    let state = identity
+        .note
+        .as_ref()
+        .map_or_else(|| identity.groups_source.clone(), |note| format!("{}: {note}", identity.groups_source));
+    let email = identity.email.clone().unwrap_or_default();
+    [identity.provider.clone(), identity.subject.clone(), email, identity.groups.join(","), state]
 }

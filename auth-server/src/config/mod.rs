@@ -11,6 +11,7 @@ mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::{
     ffi::OsString,
@@ -38,6 +39,8 @@ pub struct Config {
     pub keys: KeySettings,
     /// How to log.
     pub log: LogSettings,
+    /// How upstream providers are talked to.
+    pub upstream: Vec<crate::upstream::Settings>,
     /// Every setting with its source.
     pub effective: Vec<Effective>,
     /// What is allowed and yet likely a mistake; each says what to do.

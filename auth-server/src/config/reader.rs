@@ -7,8 +7,9 @@ use doorward_shared::time::Seconds;
 
 use super::{
     duration,
-    settings::{self, SETTINGS, Setting},
+    settings::{self, Setting},
     sources::{Given, Source, Sources, Written, default_of},
+    upstream::Providers,
 };
 
 /// Longest duration that is accepted anywhere: ten years.
@@ -30,6 +31,16 @@ impl Reader {
         self.sources.problems
     }
 
+    /// Takes the upstream providers out.
+    pub(super) fn providers(&mut self) -> Providers {
+        std::mem::take(&mut self.sources.providers)
+    }
+
+    /// Takes over what is wrong elsewhere.
+    pub(super) fn put_down(&mut self, problems: Vec<String>) {
+        self.sources.problems.extend(problems);
+    }
+
     /// True when somebody wrote this setting.
     pub(super) fn is_given(&self, key: &str) -> bool {
         self.sources.given.contains_key(key)
@@ -48,6 +59,12 @@ impl Reader {
     /// Puts a value in place of what was written.
     pub(super) fn replace(&mut self, key: &'static str, text: String, source: Source) {
         self.sources.given.insert(key, Given { written: Written::Text(text), source });
+    }
+
+    /// Puts a list in place of one that nobody wrote.
+    pub(super) fn replace_list(&mut self, key: &'static str, items: Vec<String>) {
+        let given = Given { written: Written::List(items), source: Source::Default };
+        self.sources.given.insert(key, given);
     }
 
     /// Puts down that the value of this setting cannot be used, and what to write instead.
@@ -137,7 +154,6 @@ impl Reader {
     }
 
     fn written(&self, key: &str) -> Option<Written> {
-        let setting = SETTINGS.iter().find(|setting| setting.key == key)?;
-        self.effective(setting).map(|given| given.written)
+        self.effective(settings::any(key)?).map(|given| given.written)
     }
 }

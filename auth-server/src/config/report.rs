@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     reader::Reader,
-    settings::SETTINGS,
+    settings::{SETTINGS, Setting, UPSTREAM},
     sources::{Source, Written},
 };
 
@@ -13,7 +13,7 @@ use super::{
 #[derive(Clone, Debug, Serialize)]
 pub struct Effective {
     /// Section and name.
-    pub key: &'static str,
+    pub key: String,
     value: Option<Written>,
     /// Where the value comes from.
     pub source: Source,
@@ -33,16 +33,27 @@ impl Effective {
 
 /// Every setting, section by section.
 pub(super) fn effective(reader: &Reader) -> Vec<Effective> {
-    let settings = SETTINGS.iter().map(|setting| {
-        let given = reader.effective(setting);
-        let source = given.as_ref().map_or(Source::Default, |given| given.source.clone());
-        let value = given.map(|given| match given.written {
-            Written::Text(text) => Written::Text(masked(text)),
-            other => other,
-        });
-        Effective { key: setting.key, value, source }
+    SETTINGS.iter().map(|setting| one(reader, setting, setting.key.to_owned())).collect()
+}
+
+/// Every setting of one upstream provider.
+pub(super) fn effective_at(reader: &Reader, provider: &str) -> Vec<Effective> {
+    let named = |setting: &'static Setting| {
+        let (section, name) = setting.key.split_once('.').unwrap_or_default();
+        one(reader, setting, format!("{section}.{provider}.{name}"))
+    };
+    UPSTREAM.iter().map(named).collect()
+}
+
+fn one(reader: &Reader, setting: &'static Setting, key: String) -> Effective {
+    let given = reader.effective(setting);
+    let source = given.as_ref().map_or(Source::Default, |given| given.source.clone());
+    let value = given.map(|given| match given.written {
+        Written::Text(_) if setting.key == "upstream.client_secret" => Written::Text("***".to_owned()),
+        Written::Text(text) => Written::Text(masked(text)),
+        other => other,
     });
-    settings.collect()
+    Effective { key, value, source }
 }
 
 /// Hides what could be a password: that of a URL, and its query, where drivers accept one too.

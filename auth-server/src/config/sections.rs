@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     Config, KeySettings, LogFormat, LogSettings, ServerSettings, duration, reader::Reader, report,
-    sources::Source,
+    sources::Source, upstream,
 };
 use crate::{
     domain::{
@@ -53,7 +53,8 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let log = log(reader);
     let store = store?;
     let keys = keys(reader, &store);
-    let effective = report::effective(reader);
+    let mut effective = report::effective(reader);
+    let upstream = upstream::read(reader, &mut effective, &mut warnings);
     let policy = Policy {
         issuer: issuer?,
         token,
@@ -63,8 +64,19 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
         registration,
         limits,
         fixed_client,
+        upstream: upstream.iter().map(|one| one.provider.clone()).collect(),
     };
-    Some(Config { policy, server, store, ephemeral: ephemeral?, keys, log: log?, effective, warnings })
+    Some(Config {
+        policy,
+        server,
+        store,
+        ephemeral: ephemeral?,
+        keys,
+        log: log?,
+        upstream,
+        effective,
+        warnings,
+    })
 }
 
 fn issuer(reader: &mut Reader) -> Option<Issuer> {

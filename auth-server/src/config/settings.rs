@@ -111,6 +111,35 @@ pub(super) const SETTINGS: [Setting; 36] = [
     Setting::new("log.level", Form::Choice(&["error", "warn", "info", "debug", "trace"]), "info"),
 ];
 
+/// Every setting of one upstream provider: of one `[[upstream]]` table, or of the variables with its name.
+pub(super) const UPSTREAM: [Setting; 13] = [
+    Setting::derived("upstream.title"),
+    Setting::derived("upstream.issuer"),
+    Setting::derived("upstream.client_id"),
+    Setting::derived("upstream.client_secret"),
+    Setting::derived("upstream.client_secret_file"),
+    Setting::new(
+        "upstream.dialect",
+        Form::Choice(&["keycloak", "cognito", "okta", "entra", "generic"]),
+        "generic",
+    ),
+    Setting { key: "upstream.scopes", form: Form::List, default: None },
+    Setting::derived("upstream.groups_claim"),
+    Setting::new("upstream.allowed_groups", Form::List, ""),
+    Setting::new("upstream.trust_email", Form::Flag, "true"),
+    Setting::new("upstream.create_accounts", Form::Flag, "true"),
+    Setting::new("upstream.max_stale", Form::Duration, "24h"),
+    Setting::derived("upstream.graph_url"),
+];
+
+/// The section of upstream providers: the one that is a list of tables.
+pub(super) const UPSTREAM_SECTION: &str = "upstream";
+
+/// The setting with this key, of the server or of a provider.
+pub(super) fn any(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().chain(&UPSTREAM).find(|setting| setting.key == key)
+}
+
 /// The setting with this key.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)

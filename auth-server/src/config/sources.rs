@@ -11,7 +11,12 @@ use std::{
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{self, CALLBACK_PORT_ALIAS, CLIENT_ID_ALIAS, Form, PREFIX, SETTINGS, Setting};
+use super::{
+    settings::{
+        self, CALLBACK_PORT_ALIAS, CLIENT_ID_ALIAS, Form, PREFIX, SETTINGS, Setting, UPSTREAM_SECTION,
+    },
+    upstream::Providers,
+};
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,6 +75,7 @@ pub(super) struct Given {
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     pub(super) given: BTreeMap<&'static str, Given>,
+    pub(super) providers: Providers,
     pub(super) problems: Vec<String>,
 }
 
@@ -93,8 +99,13 @@ impl Sources {
         for (section, value) in document.get_ref() {
             let name: &str = section.get_ref();
             let place = at(section.span().start);
+            if name == UPSTREAM_SECTION {
+                self.providers.read_file(value.get_ref(), &place, at, &mut self.problems);
+                continue;
+            }
             if !settings::sections().contains(&name) {
-                let hint = hint(settings::nearest(name, settings::sections().into_iter().map(str::to_owned)));
+                let known = settings::sections().into_iter().chain([UPSTREAM_SECTION]).map(str::to_owned);
+                let hint = hint(settings::nearest(name, known));
                 self.problems.push(format!("{place}: unknown section {name:?}; {hint}"));
                 continue;
             }
@@ -141,7 +152,7 @@ impl Sources {
                 self.read_alias(&name, value);
             } else if let Some(setting) = known.remove(&name) {
                 self.read_variable(setting, name, &value);
-            } else {
+            } else if !self.providers.read_variable(&name, &value, &mut self.problems) {
                 let hint = hint(settings::nearest(&name, SETTINGS.iter().map(Setting::variable)));
                 self.problems.push(format!("unknown variable {name}; {hint}"));
             }
@@ -199,14 +210,14 @@ pub(super) fn default_of(setting: &Setting) -> Option<Given> {
     Some(Given { written, source: Source::Default })
 }
 
-fn hint(nearest: Option<String>) -> String {
+pub(super) fn hint(nearest: Option<String>) -> String {
     nearest.map_or_else(
         || "remove it, or look the name up in docs/configuration.md".to_owned(),
         |name| format!("did you mean {name}?"),
     )
 }
 
-fn from_text(form: Form, text: &str) -> Option<Written> {
+pub(super) fn from_text(form: Form, text: &str) -> Option<Written> {
     match form {
         Form::List => Some(Written::List(split(text))),
         _ if text.is_empty() => None,
@@ -216,7 +227,7 @@ fn from_text(form: Form, text: &str) -> Option<Written> {
     }
 }
 
-fn from_toml(form: Form, value: &DeValue<'_>) -> Option<Written> {
+pub(super) fn from_toml(form: Form, value: &DeValue<'_>) -> Option<Written> {
     match (form, value) {
         (Form::Text | Form::Choice(_) | Form::Duration, DeValue::String(text)) if !text.is_empty() => {
             Some(Written::Text(text.clone().into_owned()))

@@ -3,19 +3,19 @@ use std::{ffi::OsString, path::Path};
 use doorward_shared::{jose::Algorithm, time::Seconds};
 
 use super::{
-    settings::{Form, SETTINGS},
+    settings::{Form, SETTINGS, UPSTREAM},
     *,
 };
 use crate::{domain::policy::ReplayError, store::Location};
 
 const FILE: &str = "doorward.toml";
 
-fn read(file: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+pub(super) fn read(file: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Config::read(Some((Path::new(FILE), file)), variables).map_err(|error| error.problems().to_vec())
 }
 
-fn refused(file: &str, variables: &[(&str, &str)]) -> String {
+pub(super) fn refused(file: &str, variables: &[(&str, &str)]) -> String {
     read(file, variables).expect_err("it should be refused").join("\n")
 }
 
@@ -303,19 +303,18 @@ fn the_fixed_client_can_be_switched_off() {
 fn the_example_file_is_the_default_configuration() {
     let example = include_str!("../../../deploy/doorward.toml");
     let mut values: Vec<_> =
-        read(example, &[]).unwrap().effective.iter().map(|e| (e.key, e.value())).collect();
+        read(example, &[]).unwrap().effective.iter().map(|e| (e.key.clone(), e.value())).collect();
     let mut defaults: Vec<_> =
-        Config::read(None, []).unwrap().effective.iter().map(|e| (e.key, e.value())).collect();
+        Config::read(None, []).unwrap().effective.iter().map(|e| (e.key.clone(), e.value())).collect();
     values.sort();
     defaults.sort();
     assert_eq!(values, defaults);
     // What is only commented there has to exist too.
-    for setting in &SETTINGS {
+    for setting in SETTINGS.iter().chain(&UPSTREAM) {
         let (section, name) = setting.key.split_once('.').unwrap();
-        let text = example
-            .split(&format!("\n[{section}]\n"))
-            .nth(1)
-            .unwrap_or_else(|| panic!("no section {section}"));
+        let head =
+            if section == "upstream" { "\n# [[upstream]]\n".to_owned() } else { format!("\n[{section}]\n") };
+        let text = example.split(&head).nth(1).unwrap_or_else(|| panic!("no section {section}"));
         let text = text.split("\n[").next().unwrap();
         let written =
             text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} =")));
@@ -333,15 +332,17 @@ fn the_document_of_the_configuration_lists_exactly_the_keys_with_their_defaults(
             (cells[1].to_owned(), cells[4].to_owned(), cells[5].to_owned())
         })
         .collect();
+    let of_provider = |variable: String| variable.replace("UPSTREAM__", "UPSTREAM__<ID>__");
     let known: Vec<_> = SETTINGS
         .iter()
+        .chain(&UPSTREAM)
         .map(|setting| {
             let default = match setting.default {
                 None => "not set",
                 Some("") => "none",
                 Some(text) => text,
             };
-            (setting.key.to_owned(), default.to_owned(), setting.variable())
+            (setting.key.to_owned(), default.to_owned(), of_provider(setting.variable()))
         })
         .collect();
     assert_eq!(documented, known);

@@ -110,6 +110,14 @@ actions! {
     OtherSessionsEnded = "other_sessions_ended";
     /// A person chose another password; their other sessions ended.
     PasswordChanged = "password_changed";
+    /// An account at an upstream provider was linked to an account here.
+    IdentityLinked = "identity_linked";
+    /// An administrator took such a link away.
+    IdentityUnlinked = "identity_unlinked";
+    /// A provider does not stand for a person any more: what came of signing in there ended.
+    IdentityEnded = "identity_ended";
+    /// The groups that a provider names for a person changed.
+    GroupsChanged = "groups_changed";
     /// The first administrator was made.
     SetUp = "set_up";
     /// A person set up a second factor.

@@ -66,7 +66,7 @@ impl Holder {
     pub fn is(&self, person: &User) -> bool {
         match self {
             Self::Person(id) => id == &person.id,
-            Self::Group(name) => person.groups.contains(name),
+            Self::Group(name) => person.is_in(name),
             Self::Everyone => true,
         }
     }

@@ -76,6 +76,7 @@ pub(super) fn policy() -> Policy {
             api_key_requests: NonZeroU32::new(6000).unwrap(),
         },
         fixed_client: None,
+        upstream: vec![],
     }
 }
 
@@ -86,6 +87,7 @@ pub(super) fn user() -> User {
         name: Some("Alice".to_owned()),
         organization: OrganizationId::generate(NOW, &SystemEntropy),
         groups: vec![],
+        upstream_groups: Vec::new(),
         password: PasswordHash::from_phc(String::new()),
         admin_since: None,
         created_at: NOW,
@@ -136,6 +138,7 @@ pub(super) fn session(user: &User) -> Session {
         agent: None,
         auth_time: NOW,
         last_seen_at: NOW,
+        provider: None,
         ended_at: None,
     }
 }

@@ -130,6 +130,8 @@ pub enum EndReason {
     RevokedByPerson,
     /// The person, the client or the resource may no longer have tokens.
     NotAllowed,
+    /// The upstream provider at which the person signed in for it does not stand for them any more.
+    UpstreamEnded,
     /// Nobody redeemed its code.
     NotRedeemed,
     /// The database was restored from a backup, and nobody knows whether the grant was ended meanwhile.
@@ -138,13 +140,14 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CodeReplayed,
         Self::RefreshReplayed,
         Self::Revoked,
         Self::RevokedByAdministrator,
         Self::RevokedByPerson,
         Self::NotAllowed,
+        Self::UpstreamEnded,
         Self::NotRedeemed,
         Self::Restored,
     ];
@@ -158,6 +161,7 @@ impl EndReason {
             Self::RevokedByAdministrator => "revoked_by_administrator",
             Self::RevokedByPerson => "revoked_by_person",
             Self::NotAllowed => "not_allowed",
+            Self::UpstreamEnded => "upstream_ended",
             Self::NotRedeemed => "not_redeemed",
             Self::Restored => "restored",
         }

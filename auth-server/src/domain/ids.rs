@@ -62,6 +62,8 @@ ids! {
     ApiKeyId = "key_";
     /// A rule about who may do what where.
     EntitlementId = "ent_";
+    /// An account at an upstream provider, as far as it belongs to a person here.
+    IdentityId = "idn_";
     /// An authorization request that waits for a person.
     RequestId = "req_";
 }

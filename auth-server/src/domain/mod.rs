@@ -35,4 +35,5 @@ pub mod signing_key;
 pub mod throttle;
 pub mod token;
 pub mod totp;
+pub mod upstream;
 pub mod user;

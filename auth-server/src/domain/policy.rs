@@ -10,6 +10,8 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
+use super::upstream::Provider;
+
 /// The rules in force.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -29,6 +31,15 @@ pub struct Policy {
     pub limits: Limits,
     /// The public client that exists from the start.
     pub fixed_client: Option<FixedClient>,
+    /// Where else people may sign in.
+    pub upstream: Vec<Provider>,
+}
+
+impl Policy {
+    /// The provider with this name.
+    pub fn provider(&self, id: &str) -> Option<&Provider> {
+        self.upstream.iter().find(|provider| provider.id == id)
+    }
 }
 
 /// Lifetimes of what the token endpoint gives.

@@ -178,6 +178,12 @@ impl Restoration {
         self.which(|since| &since.admin_keys)
     }
 
+    /// Which accounts at upstream providers are not linked any more. Of those that stay, groups and refresh tokens go: the
+    /// next sign-in brings them.
+    pub fn unlinked_identities(&self) -> impl Iterator<Item = &str> {
+        self.since().into_iter().flat_map(|since| since.unlinked.iter().map(String::as_str))
+    }
+
     /// Signing keys that were made since, as far as they are known. They are gone, and resource servers may still know them.
     pub fn lost_signing_keys(&self) -> impl Iterator<Item = &str> {
         self.since().into_iter().flat_map(|since| since.signing_keys.iter().map(String::as_str))

@@ -58,6 +58,12 @@ pub fn revoke_by_person(grant: &Grant, policy: &TokenPolicy, now: Timestamp) -> 
     grant.ended.is_none().then(revocation)
 }
 
+/// Decides on the end of a grant whose person the upstream provider does not stand for any more. `None`: it has ended already.
+pub fn upstream_ended(grant: &Grant, policy: &TokenPolicy, now: Timestamp) -> Option<Revocation> {
+    let revocation = || Revocation::new(grant.id.clone(), EndReason::UpstreamEnded, policy, now);
+    grant.ended.is_none().then(revocation)
+}
+
 /// Whose grants end together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {

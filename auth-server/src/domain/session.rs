@@ -24,6 +24,8 @@ pub struct Session {
     pub auth_time: Timestamp,
     /// When the session was last used, to the minute.
     pub last_seen_at: Timestamp,
+    /// The upstream provider at which they did, if it was one.
+    pub provider: Option<String>,
     /// When it was ended.
     pub ended_at: Option<Timestamp>,
 }
@@ -59,11 +61,14 @@ pub enum SignInMethod {
     Passkey,
     /// By a one-time link, with which they chose a password.
     Link,
+    /// At an upstream provider.
+    Upstream,
 }
 
 impl SignInMethod {
     /// Every method.
-    pub const ALL: [Self; 4] = [Self::Password, Self::PasswordAndCode, Self::Passkey, Self::Link];
+    pub const ALL: [Self; 5] =
+        [Self::Password, Self::PasswordAndCode, Self::Passkey, Self::Link, Self::Upstream];
 
     /// The word in the store and in lists.
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +77,7 @@ impl SignInMethod {
             Self::PasswordAndCode => "password_and_code",
             Self::Passkey => "passkey",
             Self::Link => "link",
+            Self::Upstream => "upstream",
         }
     }
 
@@ -125,6 +131,7 @@ mod tests {
             agent: None,
             auth_time: start,
             last_seen_at: start,
+            provider: None,
             ended_at: None,
         };
         assert!(session.is_live(&policy, start.plus(Seconds::minutes(29))));

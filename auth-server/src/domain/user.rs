@@ -24,8 +24,10 @@ pub struct User {
     pub name: Option<String>,
     /// The organization their own data belongs to.
     pub organization: OrganizationId,
-    /// Names of groups.
+    /// Names of groups that administrators put the account into.
     pub groups: Vec<String>,
+    /// Names of groups that the person's upstream providers name.
+    pub upstream_groups: Vec<String>,
     /// How they prove themselves.
     pub password: PasswordHash,
     /// Since when they administer this server.
@@ -36,6 +38,19 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
     /// Access tokens of this person that were issued up to this moment are revoked.
     pub revoked_until: Option<Timestamp>,
+}
+
+impl User {
+    /// True when the person is in the group with this name, by whosever word.
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().chain(&self.upstream_groups).any(|name| name == group)
+    }
+
+    /// Every group that the person is in, each once.
+    pub fn all_groups(&self) -> Vec<String> {
+        let upstream = self.upstream_groups.iter().filter(|name| !self.groups.contains(name));
+        self.groups.iter().chain(upstream).cloned().collect()
+    }
 }
 
 /// A password hash in PHC form (argon2id). Never printed.

@@ -12,6 +12,12 @@
 //!   it: they are asked again.
 //! - *Used challenges* keep an answer of a passkey from being sent twice. It is good for five minutes and in the browser that it was
 //!   made in; whoever could read it there has the session that came of it.
+//! - *Sign-ins at upstream providers* hold what a sign-in there has to come back to. One that is lost is begun again; one that
+//!   were taken twice would bring the same code twice, and the provider takes that once. The nonce and the code verifier are
+//!   not kept: they are derived from the state and the browser's cookie.
+//! - *Link offers* hold what a provider said about somebody whose address an account here has. The person proves that account
+//!   before anything of it is written, and what was linked once cannot be linked again.
+//! - *Questions to upstream providers* and those that are away bound work.
 //! - *Counters of pending requests and of registrations* bound work and room, not rights.
 //! - *Failed sign-ins and failed token requests* slow guesses down. The secrets of clients, codes and tokens have 128
 //!   bits or more, so their brake spares the log and the processor and protects no secret; failed tries at a code end it in
@@ -30,7 +36,7 @@ use doorward_shared::time::{Seconds, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::{line::Line, memory::Memory, redis::Redis};
-use crate::domain::{policy::Policy, throttle::Failures};
+use crate::domain::{policy::Policy, throttle::Failures, upstream::Asserted};
 
 /// A key space: what it is called, what it holds, how long a value lasts, and how much room there is in the memory of this
 /// process. Each has its own shelf, so that a flood of one kind pushes out nothing of another.
@@ -76,6 +82,34 @@ pub struct PendingRequest {
     pub signed_in: Option<String>,
 }
 
+/// A sign-in that was begun at an upstream provider.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PendingUpstream {
+    /// The provider.
+    pub provider: String,
+    /// Hash of the cookie of the browser that began it.
+    pub browser: String,
+    /// The authorization request that waits for it, if one does.
+    pub request: Option<String>,
+}
+
+/// An upstream account that could be linked to a local one, as soon as that is proved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LinkOffer {
+    /// The provider.
+    pub provider: String,
+    /// What it said.
+    pub asserted: Asserted,
+    /// Its refresh token, sealed.
+    pub refresh_token: Option<String>,
+    /// The person here who has the address.
+    pub user: String,
+    /// The address.
+    pub email: String,
+    /// The authorization request that waits, if one does.
+    pub request: Option<String>,
+}
+
 /// Requests that wait, by their identifier.
 pub const PENDING_REQUESTS: Slot<PendingRequest> =
     Slot::new("pending requests", |policy| policy.session.pending_request, 256 * MIB);
@@ -87,6 +121,16 @@ pub const SIGN_IN_FAILURES: Slot<Failures> = Slot::new("sign-in failures", |_| S
 /// Failed sign-ins by network, over all accounts.
 pub const SIGN_IN_FAILURES_OF_NETWORK: Slot<u32> =
     Slot::new("sign-in failures of a network", |_| Seconds::minutes(1), 8 * MIB);
+/// Sign-ins that were begun at an upstream provider, by the hash of their state.
+pub const UPSTREAM_SIGN_INS: Slot<PendingUpstream> =
+    Slot::new("upstream sign-ins", |_| Seconds::minutes(10), 32 * MIB);
+/// Links that are offered, by the hash of the browser's cookie.
+pub const LINK_OFFERS: Slot<LinkOffer> = Slot::new("link offers", |_| Seconds::minutes(10), 32 * MIB);
+/// Questions about one identity, by its identifier.
+pub const UPSTREAM_ASKED: Slot<u32> = Slot::new("upstream questions", |_| Seconds::minutes(1), 8 * MIB);
+/// Providers that did not answer a moment ago.
+pub const UPSTREAM_AWAY: Slot<bool> =
+    Slot::new("upstream providers that are away", |_| Seconds::new(10), MIB);
 /// Failed token requests by network.
 pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::minutes(1), 8 * MIB);
 /// Challenges for passkeys that were answered; longer than one is good.

@@ -18,6 +18,9 @@ pub async fn tidy(ctx: &Context) -> Result<(), StoreError> {
     let clients = ctx.store.forget_unused_clients(now.minus(ctx.policy.registration.unused_ttl)).await?;
     let grants = ctx.store.forget_ended(now.minus(KEEP_ENDED), &ctx.policy.session).await?;
     let links = ctx.store.forget_account_links(now.minus(KEEP_ENDED)).await?;
+    for provider in &ctx.policy.upstream {
+        ctx.store.lapse_groups(&provider.id, now.minus(provider.max_stale)).await?;
+    }
     let revocations = ctx.store.forget_revocations(now).await?;
     tracing::debug!(clients, grants, links, revocations, "forgot what is over");
     Ok(())

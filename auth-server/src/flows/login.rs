@@ -50,6 +50,8 @@ impl std::fmt::Debug for Password<'_> {
 /// Somebody is signed in.
 #[derive(Debug)]
 pub struct Opened {
+    /// Who.
+    pub user: UserId,
     /// The cookie of the session.
     pub cookie: Secret<SessionCookie>,
     /// The cookie that marks this browser as known to the account.
@@ -215,6 +217,27 @@ pub(super) async fn open(
     peer: &Peer,
     now: Timestamp,
 ) -> Result<Opened, StoreError> {
+    open_by(ctx, user, (method, None), peer, now).await
+}
+
+/// Opens a session for somebody who just proved themselves at an upstream provider.
+pub(super) async fn open_upstream(
+    ctx: &Context,
+    user: &UserId,
+    provider: &str,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<Opened, StoreError> {
+    open_by(ctx, user, (SignInMethod::Upstream, Some(provider)), peer, now).await
+}
+
+async fn open_by(
+    ctx: &Context,
+    user: &UserId,
+    (method, provider): (SignInMethod, Option<&str>),
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<Opened, StoreError> {
     let seen = peer.uses(now);
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
     let session = Session {
@@ -225,12 +248,17 @@ pub(super) async fn open(
         agent: seen.agent,
         auth_time: now,
         last_seen_at: now,
+        provider: provider.map(String::from),
         ended_at: None,
     };
     let event = ctx.event(Action::SignedIn, Actor::User(user.clone()), peer, now).on(user);
     let event = event.with("method", method.as_str());
+    let event = match provider {
+        Some(provider) => event.with("provider", provider),
+        None => event,
+    };
     ctx.store.open_session(&session, &event).await?;
-    Ok(Opened { cookie, device: new_device(ctx, user) })
+    Ok(Opened { user: user.clone(), cookie, device: new_device(ctx, user) })
 }
 
 /// The live session behind a cookie, and its person.

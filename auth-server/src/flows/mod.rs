@@ -26,6 +26,7 @@ pub mod setup;
 pub mod signing_keys;
 pub mod token;
 pub mod trail;
+pub mod upstream;
 pub mod userinfo;
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use crate::{
     keys::{KeyRing, SignError, Tags},
     password::Passwords,
     store::{Store, StoreError},
+    upstream::Upstream,
 };
 
 /// Everything that a flow may use.
@@ -66,6 +68,10 @@ pub struct Context {
     pub halves: Tags,
     /// Tags that prove that this server set a challenge.
     pub challenges: Tags,
+    /// Tags from which the secrets of a sign-in at an upstream provider are derived.
+    pub sign_ins: Tags,
+    /// Upstream providers.
+    pub upstream: Upstream,
     /// Password hashing.
     pub passwords: Passwords,
     /// The clock of this machine.

@@ -85,6 +85,7 @@ pub async fn complete(
         name: first.name.map(String::from),
         organization: OrganizationId::generate(now, entropy),
         groups: Vec::new(),
+        upstream_groups: Vec::new(),
         password: ctx.passwords.hash(first.password.0.to_owned(), entropy).await?,
         admin_since: Some(now),
         created_at: now,

@@ -29,6 +29,8 @@ pub(super) enum Purpose<'a> {
     Consent(&'a str, Option<&'a str>),
     /// Signing out.
     SignOut,
+    /// Linking an upstream account, in this session.
+    LinkIdentity(Option<&'a str>),
     /// Changing something of one's account, in this session.
     Account(Option<&'a str>),
 }
@@ -41,6 +43,7 @@ impl<'a> Purpose<'a> {
             Self::SignIn(request) => ["login", request, ""],
             Self::Consent(request, session) => ["consent", request, session.unwrap_or_default()],
             Self::SignOut => ["logout", "", ""],
+            Self::LinkIdentity(session) => ["link identity", "", session.unwrap_or_default()],
             Self::Account(session) => ["account", "", session.unwrap_or_default()],
         };
         [browser.expose(), name, request, session]

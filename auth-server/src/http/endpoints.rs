@@ -33,6 +33,12 @@ pub enum Name {
     LoginCode,
     /// Signing in with a passkey.
     LoginPasskey,
+    /// The way to an upstream provider.
+    UpstreamBegin,
+    /// The way back from there.
+    UpstreamCallback,
+    /// The page that links an upstream account to a local one.
+    LoginLink,
     /// Signing out.
     Logout,
     /// The consent page.
@@ -114,12 +120,15 @@ impl Endpoint {
             | Name::Stylesheet
             | Name::PasskeyScript
             | Name::Icon
+            | Name::UpstreamBegin
+            | Name::UpstreamCallback
             | Name::Account => "GET",
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
             Name::EndSession
             | Name::Login
+            | Name::LoginLink
             | Name::Consent
             | Name::Setup
             | Name::Link
@@ -169,6 +178,9 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::Login, &["/login"], Cors::None, Cache::NoStore),
     (Name::LoginCode, &["/login/code"], Cors::None, Cache::NoStore),
     (Name::LoginPasskey, &["/login/passkey"], Cors::None, Cache::NoStore),
+    (Name::LoginLink, &["/login/link"], Cors::None, Cache::NoStore),
+    (Name::UpstreamBegin, &["/login/upstream/{provider}"], Cors::None, Cache::NoStore),
+    (Name::UpstreamCallback, &["/login/upstream/{provider}/callback"], Cors::None, Cache::NoStore),
     (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
     (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
@@ -228,6 +240,16 @@ pub fn url(policy: &Policy, wanted: Name) -> String {
 /// The path of a page, for links and forms.
 pub fn path(policy: &Policy, wanted: Name) -> String {
     url(policy, wanted)[policy.issuer.origin().len()..].to_owned()
+}
+
+/// The path of the way to an upstream provider.
+pub fn upstream_path(policy: &Policy, provider: &str) -> String {
+    path(policy, Name::UpstreamBegin).replace("{provider}", provider)
+}
+
+/// The one address to which an upstream provider sends people back.
+pub fn upstream_callback(policy: &Policy, provider: &str) -> String {
+    url(policy, Name::UpstreamCallback).replace("{provider}", provider)
 }
 
 fn below(base: &str, path: &str) -> String {

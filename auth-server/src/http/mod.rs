@@ -93,6 +93,11 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
             resource.route(web::get().to(browser::logout::get)).route(web::post().to(browser::logout::post))
         }
         Name::Logout => resource.route(web::post().to(browser::logout::sign_out)),
+        Name::UpstreamBegin => resource.route(web::get().to(browser::upstream::begin)),
+        Name::UpstreamCallback => resource.route(web::get().to(browser::upstream::callback)),
+        Name::LoginLink => resource
+            .route(web::get().to(browser::upstream::get_link))
+            .route(web::post().to(browser::upstream::post_link)),
         Name::Consent => {
             resource.route(web::get().to(browser::consent::get)).route(web::post().to(browser::consent::post))
         }

@@ -5,6 +5,7 @@ use askama::Template;
 use doorward_shared::logout::LogoutRequest;
 use sha2::{Digest, Sha256};
 
+use self::upstream::{ProviderLink, provider_links};
 use super::{
     Site,
     endpoints::{ICON, Name, STYLESHEET, path},
@@ -21,6 +22,7 @@ pub(super) mod account;
 pub(super) mod apps;
 mod consent;
 pub(super) mod proofs;
+pub(super) mod upstream;
 mod words;
 
 pub(super) use self::consent::consent;
@@ -87,6 +89,7 @@ struct LoginTemplate<'a> {
     passkey: String,
     script: String,
     rp: &'a str,
+    providers: Vec<ProviderLink<'a>>,
 }
 
 #[derive(Template)]
@@ -204,6 +207,11 @@ pub(super) fn login(site: &Site, page: &LoginPage<'_>, csrf: &str, status: Statu
         passkey: path(policy, Name::LoginPasskey),
         script: proofs::script(site),
         rp: rp_id(&policy.issuer).unwrap_or_default(),
+        providers: match page.then {
+            None => provider_links(policy, page.request),
+            // What comes after a proof of the account here is asked for here.
+            Some(_) => Vec::new(),
+        },
     };
     html(status, &template)
 }

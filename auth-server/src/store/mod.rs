@@ -8,6 +8,7 @@ mod administration;
 mod api_keys;
 pub mod archive;
 pub mod hold;
+mod identities;
 mod permissions;
 mod postgres;
 mod registry;
@@ -28,6 +29,7 @@ pub use self::{
     accounts::{AccountLinks, Accounts, Extensions, Passkeys, SecondFactors},
     administration::{AdminKeys, Pages},
     api_keys::ApiKeys,
+    identities::Identities,
     permissions::{Changed, Entitlements, Organizations},
     registry::{Clients, Resources},
 };
@@ -317,6 +319,7 @@ pub trait Backups: Send + Sync {
 pub trait Store:
     Users
     + Accounts
+    + Identities
     + Sessions
     + Clients
     + Resources

@@ -16,6 +16,7 @@ mod feed;
 mod grants;
 mod hold;
 mod housekeeping;
+mod identities;
 mod kill;
 mod opening;
 mod pages;

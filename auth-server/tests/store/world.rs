@@ -95,6 +95,7 @@ pub(crate) fn policy() -> Policy {
             api_key_requests: NonZeroU32::MIN,
         },
         fixed_client: None,
+        upstream: vec![],
     }
 }
 
@@ -105,6 +106,7 @@ pub(crate) fn user(email: &str) -> User {
         name: Some("Zoë 🦊 O'Neil".to_owned()),
         organization: OrganizationId::generate(at(0), &SystemEntropy),
         groups: vec!["staff".to_owned(), "日本, \"quoted\" \u{1F98A}".to_owned(), String::new()],
+        upstream_groups: Vec::new(),
         password: PasswordHash::from_phc("$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA".to_owned()),
         admin_since: None,
         created_at: at(0),
@@ -158,6 +160,7 @@ pub(crate) fn session(user: &User, now: Timestamp) -> Session {
         agent: Some("Firefox/140".to_owned()),
         auth_time: now,
         last_seen_at: now,
+        provider: None,
         ended_at: None,
     }
 }

@@ -260,14 +260,20 @@ impl<'a> Unverified<'a> {
         if self.alg != key.algorithm.as_str() {
             return Err(JwsError::Algorithm);
         }
-        let algorithm = match key.algorithm {
-            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        };
+        let algorithm = key.algorithm.library();
         match jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), &key.key, algorithm) {
             Ok(true) => URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| JwsError::Compact),
             Ok(false) | Err(_) => Err(JwsError::Signature),
+        }
+    }
+}
+
+impl Algorithm {
+    const fn library(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
         }
     }
 }
@@ -306,6 +312,14 @@ impl VerifyingKey {
     /// The one algorithm of this key.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// True when this key made the signature of these bytes. For readers that took the token apart themselves; whoever has
+    /// a whole one calls [`Unverified::verify`].
+    pub fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let signature = URL_SAFE_NO_PAD.encode(signature);
+        let algorithm = self.algorithm.library();
+        matches!(jsonwebtoken::crypto::verify(&signature, message, &self.key, algorithm), Ok(true))
     }
 }
 

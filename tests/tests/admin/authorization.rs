@@ -33,6 +33,8 @@ const ROWS: &[Row] = &[
     ("DELETE", "/users/{id}/second-factor", "users:write", Fresh),
     ("POST", "/users/{id}/disable", "users:write", Fresh),
     ("POST", "/users/{id}/enable", "users:write", Fresh),
+    ("GET", "/identities", "users:read", Any),
+    ("DELETE", "/identities/{id}", "users:write", Any),
     ("GET", "/sessions", "sessions:read", Any),
     ("DELETE", "/sessions/{id}", "sessions:write", Any),
     ("GET", "/clients", "clients:read", Any),

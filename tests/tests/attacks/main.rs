@@ -35,3 +35,4 @@ mod sockets;
 mod stage;
 mod tls;
 mod trail;
+mod upstream;

@@ -14,3 +14,4 @@ mod registration;
 mod restart;
 mod token;
 mod tools;
+mod upstream;

@@ -17,6 +17,7 @@ pub struct Since {
     pub(super) listed: BTreeSet<String>,
     pub(super) admin_keys: BTreeSet<String>,
     pub(super) signing_keys: BTreeSet<String>,
+    pub(super) unlinked: BTreeSet<String>,
     pub(super) made: Made,
     pub(super) until: Option<Timestamp>,
 }
@@ -128,6 +129,9 @@ impl Since {
             Action::AdminKeyRevoked => {
                 self.admin_keys.insert(object()?);
             }
+            Action::IdentityUnlinked => {
+                self.unlinked.insert(object()?);
+            }
             Action::KeyCreated => {
                 self.signing_keys.insert(object()?);
             }
@@ -144,6 +148,9 @@ impl Since {
             | Action::PasskeyAdded
             | Action::UserInvited
             | Action::ResetLinkMade
+            | Action::IdentityLinked
+            | Action::IdentityEnded
+            | Action::GroupsChanged
             | Action::ClientRegistered
             | Action::OrganizationCreated
             | Action::NodeAdded

@@ -98,6 +98,7 @@ async fn welcome(
         name,
         organization: OrganizationId::generate(now, entropy),
         groups,
+        upstream_groups: Vec::new(),
         password,
         admin_since: None,
         created_at: now,

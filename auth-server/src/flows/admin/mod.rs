@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod clients;
 pub mod entitlements;
 pub mod grants;
+pub mod identities;
 pub mod links;
 pub mod mappings;
 pub mod organizations;

@@ -101,6 +101,7 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
         name,
         organization: OrganizationId::generate(now, entropy),
         groups,
+        upstream_groups: Vec::new(),
         password,
         admin_since: (new.role == Role::Administrator).then_some(now),
         created_at: now,

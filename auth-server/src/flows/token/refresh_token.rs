@@ -14,7 +14,7 @@ use crate::{
         refresh::{self, Verdict},
         token::Subject,
     },
-    flows::{Context, Peer},
+    flows::{Context, Peer, upstream},
     store::Applied,
 };
 
@@ -28,6 +28,8 @@ pub(super) async fn refresh(
     let now = ctx.now();
     let secret =
         Secret::<RefreshToken>::parse(&asked.refresh_token).ok_or_else(|| refresh::refused("malformed"))?;
+    // Before anything is loaded: what is decided below is decided on what the provider says now.
+    upstream::renew(ctx, &secret.hash(), &who.client().id, peer).await?;
     let fresh = Secret::<RefreshToken>::generate(ctx.entropy.as_ref());
     // The second turn comes only after a lost race, and then sees a spent token: the loser is a replay like any other.
     for _ in 0..2 {

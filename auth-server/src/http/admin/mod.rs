@@ -10,6 +10,7 @@ mod cursor;
 mod entitlements;
 mod grants;
 mod guard;
+mod identities;
 mod openapi;
 mod organizations;
 mod problem;

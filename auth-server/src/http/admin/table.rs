@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, admin_keys, api_keys, audit, clients, entitlements, grants, openapi, organizations, resources,
+    access, admin_keys, api_keys, audit, clients, entitlements, grants, identities, openapi, organizations,
+    resources,
     route::{
         Method::{Delete, Get, Patch, Post},
         Route,
@@ -47,6 +48,9 @@ fn all() -> Vec<Route> {
         Route::new((Delete, "/users/{id}/second-factor"), "forget_second_factor", Need(Users, Write), "Take the second factor of a person away. For an administrator a key needs the permission `*`.", users::forget_second_factor).fresh(),
         Route::new((Post, "/users/{id}/disable"), "disable_user", Need(Users, Write), "Disable an account: its sessions and grants end.", users::disable).fresh(),
         Route::new((Post, "/users/{id}/enable"), "enable_user", Need(Users, Write), "Enable a disabled account. Nothing that ended comes back.", users::enable).fresh(),
+
+        Route::new((Get, "/identities"), "list_identities", Need(Users, Read), "List a person's accounts at upstream providers.", identities::list),
+        Route::new((Delete, "/identities/{id}"), "unlink_identity", Need(Users, Write), "Take the link to an account at an upstream provider away: what came of signing in there ends.", identities::unlink),
 
         Route::new((Get, "/sessions"), "list_sessions", Need(Sessions, Read), "List the browsers in which people are signed in.", sessions::list),
         Route::new((Delete, "/sessions/{id}"), "end_session", Need(Sessions, Write), "Sign a browser out.", sessions::end),

@@ -1,7 +1,10 @@
 //! The sign-in page.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
-use doorward_shared::form::Form;
+use doorward_shared::{
+    form::Form,
+    secret::{BrowserCookie, Secret, SecretHash, SessionCookie},
+};
 
 use super::{Posted, account::Section, field, render_next, render_stop, see_other, store_trouble};
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
         login::{Attempt, NotSignedIn, Opened, Password, Step, sign_in, signed_in},
         passkeys,
         second_factor::{self, Code},
+        upstream,
     },
     http::{
         Data, Site,
@@ -57,6 +61,9 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
         hint = Some(found.user.email.to_string());
     } else if live.is_some() {
         return see_other(&path(policy, Name::Home));
+    } else if then == Some(Section::Link) {
+        let offered = upstream::offered(&site.context, &browser.secret, None).await;
+        hint = offered.ok().map(|offered| offered.email);
     }
     let challenge = passkeys::challenge(&site.context, &browser.secret);
     let page = LoginPage {
@@ -157,18 +164,9 @@ pub(in crate::http) async fn passkey(site: Data, request: HttpRequest, form: Pag
 /// Somebody is signed in: to what waited for it, or to the front page.
 async fn go_on(site: &Site, posted: &Posted, opened: Opened) -> HttpResponse {
     let policy = &site.context.policy;
-    let waiting = posted.field("request");
-    let mut response = if waiting.is_empty() {
-        let then = Section::parse(posted.field("then"));
-        see_other(&path(policy, then.map_or(Name::Home, Section::name)))
-    } else {
-        match authorize::note_sign_in(&site.context, waiting, &posted.browser.secret, &opened.cookie.hash())
-            .await
-        {
-            Ok(id) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
-            Err(stopped) => render_stop(site, &stopped),
-        }
-    };
+    let then = Section::parse(posted.field("then"));
+    let (browser, session) = (&posted.browser.secret, opened.cookie.hash());
+    let mut response = forward(site, posted.field("request"), then, browser, &session).await;
     let _added = response.add_cookie(&cookies::session(policy, &opened.cookie));
     let _added = response.add_cookie(&cookies::device(policy, opened.device));
     response
@@ -185,6 +183,24 @@ fn ask_code(
     let then = Section::parse(posted.field("then")).map(Section::word);
     let tag = csrf::tag(&site.forms, &posted.browser.secret, &Purpose::SignIn(request));
     proofs::login_code(site, &CodePage { request, then, half, problem }, &tag, status)
+}
+
+/// Where somebody goes on who just signed in: to the request that waits, or to a page of their account.
+pub(super) async fn forward(
+    site: &Site,
+    waiting: &str,
+    then: Option<Section>,
+    browser: &Secret<BrowserCookie>,
+    session: &SecretHash<SessionCookie>,
+) -> HttpResponse {
+    let policy = &site.context.policy;
+    if waiting.is_empty() {
+        return see_other(&path(policy, then.map_or(Name::Home, Section::name)));
+    }
+    match authorize::note_sign_in(&site.context, waiting, browser, session).await {
+        Ok(id) => see_other(&format!("{}?request={id}", path(policy, Name::Consent))),
+        Err(stopped) => render_stop(site, &stopped),
+    }
 }
 
 /// Why somebody is not signed in, in words.

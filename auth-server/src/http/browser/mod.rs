@@ -7,6 +7,7 @@ pub(super) mod link;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod setup;
+pub(super) mod upstream;
 
 use actix_web::{
     HttpRequest, HttpResponse,

@@ -100,7 +100,7 @@ struct SessionRow<'a> {
     device: String,
     here: bool,
     address: Option<&'a str>,
-    method: &'static str,
+    method: &'a str,
     since: Moment,
     used: Moment,
 }
@@ -180,6 +180,7 @@ fn session_row(session: &Session, here: SecretHash<SessionCookie>, now: Timestam
             SignInMethod::PasswordAndCode => "password and code",
             SignInMethod::Passkey => "passkey",
             SignInMethod::Link => "one-time link",
+            SignInMethod::Upstream => session.provider.as_deref().unwrap_or("upstream provider"),
         },
         since: Moment::of(session.auth_time, now),
         used: Moment::of(session.last_seen_at, now),

@@ -24,8 +24,9 @@ use crate::{
 };
 
 /// Every table, in an order in which no row refers to a later one. Their columns are asked of the database.
-pub(super) const TABLES: [&str; 23] = [
+pub(super) const TABLES: [&str; 24] = [
     "users",
+    "identities",
     "setup_links",
     "account_links",
     "sessions",

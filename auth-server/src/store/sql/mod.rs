@@ -22,6 +22,7 @@ mod entitlements;
 mod extensions;
 mod feed;
 mod grants;
+mod identities;
 mod lists;
 mod organizations;
 mod pages;

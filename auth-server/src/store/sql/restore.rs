@@ -62,6 +62,16 @@ async fn end_all(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<
     ] {
         sqlx::query(sql).bind(at).execute(&mut **tx).await?;
     }
+    for id in verdict.unlinked_identities() {
+        sqlx::query("delete from identities where id = $1").bind(id).execute(&mut **tx).await?;
+    }
+    // A provider may have taken them away since, and may have given other refresh tokens.
+    for sql in [
+        "update identities set group_names = '[]', source = 'ended', refresh_token = null, claimed_until = null",
+        "update users set upstream_groups = '[]'",
+    ] {
+        sqlx::query(sql).execute(&mut **tx).await?;
+    }
     // It may have been used since; the next start makes another one if there is still no administrator.
     sqlx::query("delete from setup_links where used_at is null").execute(&mut **tx).await?;
     sqlx::query("delete from account_links where used_at is null").execute(&mut **tx).await?;

@@ -43,6 +43,7 @@ macro_rules! user_columns {
     () => {
         r#"users.id as "users.id", users.email as "users.email", users.name as "users.name",
         users.organization as "users.organization", users.group_names as "users.group_names",
+        users.upstream_groups as "users.upstream_groups",
         users.password_hash as "users.password_hash", users.admin_since as "users.admin_since",
         users.created_at as "users.created_at", users.disabled_at as "users.disabled_at",
         users.revoked_until as "users.revoked_until""#
@@ -54,7 +55,7 @@ macro_rules! session_columns {
         r#"sessions.hash as "sessions.hash", sessions.user_id as "sessions.user_id",
         sessions.method as "sessions.method", sessions.address as "sessions.address",
         sessions.agent as "sessions.agent", sessions.auth_time as "sessions.auth_time", sessions.last_seen_at as "sessions.last_seen_at",
-        sessions.ended_at as "sessions.ended_at""#
+        sessions.provider as "sessions.provider", sessions.ended_at as "sessions.ended_at""#
     };
 }
 
@@ -146,6 +147,7 @@ pub(super) fn user(row: &Row) -> Result<User> {
         name: cell(row, "users.name")?,
         organization: read(row, "users.organization", OrganizationId::parse)?,
         groups: list(row, "users.group_names", |text| Some(text.to_owned()))?,
+        upstream_groups: list(row, "users.upstream_groups", |text| Some(text.to_owned()))?,
         password: PasswordHash::from_phc(cell(row, "users.password_hash")?),
         admin_since: maybe_time(row, "users.admin_since")?,
         created_at: time(row, "users.created_at")?,
@@ -163,6 +165,7 @@ pub(super) fn session(row: &Row) -> Result<Session> {
         agent: cell(row, "sessions.agent")?,
         auth_time: time(row, "sessions.auth_time")?,
         last_seen_at: time(row, "sessions.last_seen_at")?,
+        provider: cell(row, "sessions.provider")?,
         ended_at: maybe_time(row, "sessions.ended_at")?,
     })
 }

@@ -21,8 +21,8 @@ impl Sessions for Database {
     async fn open_session(&self, session: &Session, event: &Event) -> Result<()> {
         let mut tx = self.begin().await?;
         let sql =
-            "insert into sessions (hash, user_id, method, address, agent, auth_time, last_seen_at, ended_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)";
+            "insert into sessions (hash, user_id, method, address, agent, auth_time, last_seen_at, provider, ended_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         sqlx::query(sql)
             .bind(session.hash.to_text())
             .bind(session.user_id.as_str())
@@ -31,6 +31,7 @@ impl Sessions for Database {
             .bind(session.agent.as_deref())
             .bind(session.auth_time.seconds())
             .bind(session.last_seen_at.seconds())
+            .bind(session.provider.as_deref())
             .bind(session.ended_at.map(Timestamp::seconds))
             .execute(&mut *tx)
             .await?;

@@ -13,7 +13,7 @@ use doorward::{
         restore::{Loss, Seal, decide},
     },
     store::{
-        Store,
+        Applied, Store,
         archive::{ArchiveError, Continuation, Counts, Header, Made, Reader, Result, Row, Trail, Writer},
         hold::Held,
     },
@@ -92,6 +92,8 @@ fn rows(mut bytes: &[u8]) -> BTreeMap<String, Vec<Row>> {
 /// A world in which no table is empty.
 async fn full_world(backend: &Backend) -> World {
     let world = World::new(backend).await;
+    let corp = crate::identities::identity(&world.user, "corp", "sub-1", &["corp-staff"]);
+    assert_eq!(world.store.insert_identity(&corp, &event()).await.unwrap(), Applied::Done);
     let (_, token) = world.family().await;
     let (rotation, _) = world.rotation(&token).await;
     let _ = world.store.rotate(&rotation, &used()).await.unwrap();

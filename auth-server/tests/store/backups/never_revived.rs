@@ -27,6 +27,33 @@ on_each_backend! {
     with_the_trail_what_it_does_not_name_goes_on,
     after_a_restore_every_token_from_before_is_refused,
     a_trail_of_another_server_changes_nothing,
+    a_link_that_was_taken_away_does_not_come_back,
+}
+
+async fn a_link_that_was_taken_away_does_not_come_back(backend: &Backend) {
+    let world = World::new(backend).await;
+    let link = |provider| crate::identities::identity(&world.user, provider, "sub-1", &["corp-staff"]);
+    let (gone, kept) = (link("gone"), link("kept"));
+    for identity in [&gone, &kept] {
+        assert_eq!(world.store.insert_identity(identity, &event()).await.unwrap(), Applied::Done);
+    }
+    let bytes = backup(world.store.as_ref()).await;
+    let mut since = Since::default();
+    let unlinked = Event::new(Action::IdentityUnlinked, Actor::Operator, at(10), &SystemEntropy).on(&gone.id);
+    since.note(&unlinked).unwrap();
+    for (loss, left) in [(Loss::Known(Box::new(since)), 1), (Loss::Unknown, 2)] {
+        let target = Backend::sqlite();
+        let store = target.store().await;
+        restore(store.as_ref(), &bytes, loss, at(200)).await.unwrap();
+        let found = store.identities_of(&world.user.id).await.unwrap();
+        assert_eq!(found.len(), left);
+        // Groups and refresh tokens come with the next sign-in.
+        for identity in found {
+            assert!(identity.groups.is_empty() && identity.refresh_token.is_none(), "{identity:?}");
+        }
+        let person = store.user(&world.user.id).await.unwrap().unwrap();
+        assert!(!person.is_in("corp-staff"));
+    }
 }
 
 /// The trail of a store to its end, as an export writes it, and what it says about the time after `head`.

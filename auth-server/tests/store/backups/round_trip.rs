@@ -48,7 +48,7 @@ async fn every_row_survives_the_way_into_either_database(backend: &Backend) {
         let there = world.through(store);
         let (_, token) = there.family().await;
         let (rotation, _) = there.rotation(&token).await;
-        assert_eq!(there.store.rotate(&rotation, &used()).await.unwrap(), doorward::store::Applied::Done);
+        assert_eq!(there.store.rotate(&rotation, &used()).await.unwrap(), Applied::Done);
         while there.store.chain(100).await.unwrap() > 0 {}
         let heads = there.store.heads().await.unwrap();
         assert!(heads.audit > header.heads["audit"]);
@@ -185,8 +185,9 @@ async fn a_row_that_does_not_fit_changes_nothing(backend: &Backend) {
     source.drop().await;
 }
 
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 24] = [
     "users",
+    "identities",
     "setup_links",
     "account_links",
     "sessions",

@@ -37,8 +37,10 @@ pub struct User {
     pub name: Option<String>,
     /// The organization that their own data belongs to.
     pub organization: String,
-    /// Names of groups.
+    /// Names of groups that administrators put the account into.
     pub groups: Vec<String>,
+    /// Names of groups that the person's upstream providers name.
+    pub upstream_groups: Vec<String>,
     /// Whether they administer this server.
     pub admin: bool,
     /// Whether the account is disabled.
@@ -56,6 +58,7 @@ impl From<&domain::user::User> for User {
             name: user.name.clone(),
             organization: user.organization.to_string(),
             groups: user.groups.clone(),
+            upstream_groups: user.upstream_groups.clone(),
             admin: user.admin_since.is_some(),
             disabled: user.disabled_at.is_some(),
             created_at: user.created_at,
@@ -80,6 +83,38 @@ impl Link {
     pub fn new(desk: super::Desk<'_>, made: &super::links::MadeLink) -> Self {
         Self { email: made.link.email.to_string(), link: made.url(desk), expires_at: made.link.expires_at }
     }
+}
+
+/// An account of a person at an upstream provider.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Identity {
+    /// Its identifier.
+    pub id: String,
+    /// Whose it is here.
+    pub user_id: String,
+    /// Which provider: its id in the configuration.
+    pub provider: String,
+    /// Who, for the provider.
+    pub subject: String,
+    /// The address that the provider named last.
+    pub email: Option<String>,
+    /// The groups of it that count.
+    pub groups: Vec<String>,
+    /// Why they do: `listed`, `absent`, `overage`, `malformed`, `stale` or `ended`.
+    pub groups_source: String,
+    /// What to do about groups that are not listed.
+    pub note: Option<String>,
+    /// Whether the provider can be asked anew without the person.
+    pub refreshable: bool,
+    /// When it was linked.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+    /// When the provider last answered for this person.
+    #[schemars(with = "i64")]
+    pub checked_at: Timestamp,
+    /// Since when the provider does not stand for the person any more.
+    #[schemars(with = "Option<i64>")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// A browser in which somebody is signed in.

@@ -35,6 +35,8 @@ pub(in crate::http) enum Section {
     SecondFactor,
     Sessions,
     Keys,
+    /// No page of the menu: what a sign-in upstream goes on with once the account here is proved.
+    Link,
 }
 
 impl Section {
@@ -59,12 +61,13 @@ impl Section {
             Self::SecondFactor => "code",
             Self::Sessions => "sessions",
             Self::Keys => "keys",
+            Self::Link => "link",
         }
     }
 
     /// Reads the word.
     pub(in crate::http) fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|section| section.word() == word)
+        Self::ALL.into_iter().chain([Self::Link]).find(|section| section.word() == word)
     }
 
     /// The heading of the menu.
@@ -77,6 +80,7 @@ impl Section {
             Self::SecondFactor => "Second factor",
             Self::Sessions => "Sessions",
             Self::Keys => "API keys",
+            Self::Link => "Link",
         }
     }
 
@@ -90,6 +94,7 @@ impl Section {
             Self::SecondFactor => Name::AccountCode,
             Self::Sessions => Name::AccountSessions,
             Self::Keys => Name::AccountKeys,
+            Self::Link => Name::LoginLink,
         }
     }
 }

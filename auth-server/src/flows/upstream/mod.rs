@@ -1,0 +1,374 @@
+//! Signing in at an upstream provider: there, back, and who that is here. Nothing secret is parked while the browser is away:
+//! the code verifier and the nonce are derived anew from the state and the browser's cookie, so whoever has only one of them has
+//! nothing.
+
+mod link;
+mod renew;
+
+use doorward_shared::{
+    secret::{BrowserCookie, Secret, UpstreamState},
+    time::Timestamp,
+};
+
+pub use self::link::{Linked, NotLinked, Offered, link, offered};
+pub(super) use self::renew::renew;
+use super::{
+    Context, Peer,
+    authorize::Visitor,
+    login::{self, Opened},
+    random_hex,
+};
+use crate::{
+    domain::{
+        audit::{Action, Actor, Event},
+        email::Email,
+        ids::{IdentityId, OrganizationId, RequestId, UserId},
+        upstream::{Arrival, Asserted, GroupsHeard, Hearing, Identity, Provider, Refused, Source, arrive},
+        user::User,
+    },
+    ephemeral::{PENDING_REQUESTS_OF_NETWORK, PendingUpstream, UPSTREAM_SIGN_INS},
+    keys::KeyError,
+    password::Busy,
+    store::{Applied, StoreError},
+    upstream::{Answer, Begin, Client, Given, UpstreamError},
+};
+
+/// Why nobody is signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// There is no such provider.
+    #[error("there is no such provider")]
+    Unknown,
+    /// The state is unknown, used, too old, or of another provider.
+    #[error("the sign-in is not waiting any more")]
+    Gone,
+    /// It was begun in another browser.
+    #[error("the sign-in was begun in another browser")]
+    OtherBrowser,
+    /// The provider's page said no, with this error code.
+    #[error("the provider answered {0}")]
+    Denied(String),
+    /// The answer cannot be read.
+    #[error("the provider's answer is malformed")]
+    Malformed,
+    /// The provider.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The person may not come in.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Too many sign-ins were begun.
+    #[error("too many sign-ins were begun in this network")]
+    Crowded,
+    /// Too much is going on.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The refresh token could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] KeyError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What came of a sign-in upstream.
+#[derive(Debug)]
+pub enum Completed {
+    /// Somebody is signed in; goes on with this request, if one waits.
+    SignedIn(Box<Opened>, Option<String>),
+    /// An account here has the address: its owner has to prove it first.
+    Confirm,
+}
+
+/// The parameters that the provider sent back.
+#[derive(Debug, Default)]
+pub struct Response<'a> {
+    /// Which sign-in.
+    pub state: Option<&'a str>,
+    /// The code.
+    pub code: Option<&'a str>,
+    /// Why there is none.
+    pub error: Option<&'a str>,
+    /// Who answers (RFC 9207).
+    pub iss: Option<&'a str>,
+}
+
+/// Begins a sign-in at a provider. Answers where the browser is sent.
+pub async fn begin(
+    ctx: &Context,
+    provider: &str,
+    request: Option<&str>,
+    visitor: Visitor<'_>,
+) -> Result<String, Stopped> {
+    let now = ctx.now();
+    let (_, client) = find(ctx, provider)?;
+    let begun = ctx.ephemeral.bump(&PENDING_REQUESTS_OF_NETWORK, &visitor.peer.network, now).await;
+    if ctx.over(begun, ctx.policy.limits.pending_requests, "pending_requests", visitor.peer, now).await {
+        return Err(Stopped::Crowded);
+    }
+    let state = Secret::<UpstreamState>::generate(ctx.entropy.as_ref());
+    let (nonce, code_verifier) = secrets(ctx, &state, visitor.browser);
+    let begin = Begin { state: state.expose(), nonce: &nonce, code_verifier: &code_verifier };
+    let location = client.begin(&begin, now).await.inspect_err(|error| log(provider, error))?;
+    let pending = PendingUpstream {
+        provider: provider.to_owned(),
+        browser: visitor.browser.hash().to_text(),
+        request: request.and_then(RequestId::parse).map(|id| id.to_string()),
+    };
+    ctx.ephemeral.put(&UPSTREAM_SIGN_INS, &state.hash().to_text(), &pending, now).await;
+    Ok(location)
+}
+
+/// Takes the provider's answer.
+pub async fn complete(
+    ctx: &Context,
+    provider: &str,
+    response: &Response<'_>,
+    visitor: Visitor<'_>,
+) -> Result<Completed, Stopped> {
+    let now = ctx.now();
+    let (rules, client) = find(ctx, provider)?;
+    let state = response.state.and_then(Secret::<UpstreamState>::parse).ok_or(Stopped::Gone)?;
+    let key = state.hash().to_text();
+    let waiting: PendingUpstream =
+        ctx.ephemeral.get(&UPSTREAM_SIGN_INS, &key, now).await.ok_or(Stopped::Gone)?;
+    // Looked at before it is taken: another browser, or another provider, must not end somebody's sign-in.
+    if waiting.browser != visitor.browser.hash().to_text() {
+        return Err(Stopped::OtherBrowser);
+    }
+    if waiting.provider != provider {
+        return Err(Stopped::Gone);
+    }
+    let pending = ctx.ephemeral.take(&UPSTREAM_SIGN_INS, &key, now).await.ok_or(Stopped::Gone)?;
+    let done = arrived(ctx, rules, client, response, &state, &pending, visitor, now).await;
+    if let Err(stopped) = &done {
+        let event = ctx.event(Action::SignInFailed, Actor::Stranger, visitor.peer, now);
+        let event = event.with("provider", provider).with("because", stopped.to_string());
+        ctx.store.note(&event).await?;
+    }
+    done
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of `complete`, which has loaded all of it")]
+async fn arrived(
+    ctx: &Context,
+    rules: &Provider,
+    client: &Client,
+    response: &Response<'_>,
+    state: &Secret<UpstreamState>,
+    pending: &PendingUpstream,
+    visitor: Visitor<'_>,
+    now: Timestamp,
+) -> Result<Completed, Stopped> {
+    client.check_issuer(response.iss, now).await.inspect_err(|error| log(&rules.id, error))?;
+    let code = match (response.code, response.error) {
+        (Some(code), None) => code,
+        (None, Some(error)) => return Err(Stopped::Denied(plain(error))),
+        _ => return Err(Stopped::Malformed),
+    };
+    let (nonce, code_verifier) = secrets(ctx, state, visitor.browser);
+    let given = Given { code, nonce: &nonce, code_verifier: &code_verifier };
+    let answer = client.redeem(&given, now).await.inspect_err(|error| log(&rules.id, error))?;
+    say_groups(rules, &answer.asserted);
+    let known = ctx.store.identity(&rules.id, &answer.asserted.subject).await?;
+    let email = answer.asserted.email.as_deref().and_then(|text| Email::parse(text).ok());
+    let namesake = match (&known, &email) {
+        (None, Some(email)) => ctx.store.user_by_email(email).await?,
+        _ => None,
+    };
+    let linked = match &namesake {
+        Some(user) => ctx.store.identities_of(&user.id).await?,
+        None => Vec::new(),
+    };
+    let there = linked.iter().find(|identity| identity.provider == rules.id);
+    let verdict = arrive(
+        rules,
+        &answer.asserted,
+        known.as_ref().map(|(identity, user)| (identity, user)),
+        namesake.as_ref().map(|user| (user, there)),
+    )?;
+    let user = match verdict {
+        Arrival::Known(identity) => {
+            welcome_back(ctx, rules, identity, &answer, visitor.peer, now).await?;
+            identity.user_id.clone()
+        }
+        Arrival::Confirm(user) => {
+            link::offer(ctx, rules, &answer, user, pending, visitor.browser, now).await?;
+            return Ok(Completed::Confirm);
+        }
+        Arrival::New(email) => newcomer(ctx, rules, &answer, email, visitor.peer, now).await?,
+    };
+    // The browser forgets its old session now, whoever planted it there.
+    let _ended = login::sign_out(ctx, visitor.session, visitor.peer, now).await?;
+    let opened = login::open_upstream(ctx, &user, &rules.id, visitor.peer, now).await?;
+    Ok(Completed::SignedIn(Box::new(opened), pending.request.clone()))
+}
+
+/// Writes down what the provider says about somebody who is known.
+async fn welcome_back(
+    ctx: &Context,
+    rules: &Provider,
+    identity: &Identity,
+    answer: &Answer,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<(), Stopped> {
+    let standing = identity.after(&answer.asserted.groups, rules.max_stale, now);
+    let changed = groups_changed(ctx, identity, &standing.groups, peer, now);
+    let hearing = Hearing {
+        identity: identity.id.clone(),
+        email: answer.asserted.email.clone(),
+        standing,
+        refresh_token: sealed(ctx, &identity.id, answer)?,
+        at: now,
+        claim: None,
+    };
+    // Lost: the link was taken away at this moment, and with it the right to come in.
+    match ctx.store.note_hearing(&hearing, changed.as_ref()).await? {
+        Applied::Done => Ok(()),
+        Applied::Lost => Err(Stopped::Gone),
+    }
+}
+
+/// Makes an account for somebody new.
+async fn newcomer(
+    ctx: &Context,
+    rules: &Provider,
+    answer: &Answer,
+    email: Email,
+    peer: &Peer,
+    now: Timestamp,
+) -> Result<UserId, Stopped> {
+    // Nobody knows this password: signing in here takes as long, and fails, as for any other account.
+    let password = ctx.passwords.hash(random_hex(ctx.entropy.as_ref()), ctx.entropy.as_ref()).await?;
+    let user = User {
+        id: UserId::generate(now, ctx.entropy.as_ref()),
+        email,
+        name: answer.asserted.name.clone(),
+        organization: OrganizationId::generate(now, ctx.entropy.as_ref()),
+        groups: Vec::new(),
+        upstream_groups: Vec::new(),
+        password,
+        admin_since: None,
+        created_at: now,
+        disabled_at: None,
+        revoked_until: None,
+    };
+    let identity = new_identity(ctx, rules, answer, &user.id, now)?;
+    let created = ctx.event(Action::UserCreated, Actor::User(user.id.clone()), peer, now).on(&user.id);
+    let events = [created.with("provider", rules.id.as_str()), linked(ctx, &identity, peer, now)];
+    match ctx.store.insert_person(&user, &identity, &events).await? {
+        Applied::Done => Ok(user.id),
+        // Of two first sign-ins at once, the other one made it.
+        Applied::Lost => Err(Stopped::Gone),
+    }
+}
+
+fn new_identity(
+    ctx: &Context,
+    rules: &Provider,
+    answer: &Answer,
+    user: &UserId,
+    now: Timestamp,
+) -> Result<Identity, KeyError> {
+    let id = IdentityId::generate(now, ctx.entropy.as_ref());
+    let blank = Identity {
+        refresh_token: sealed(ctx, &id, answer)?,
+        id,
+        provider: rules.id.clone(),
+        subject: answer.asserted.subject.clone(),
+        user_id: user.clone(),
+        email: answer.asserted.email.clone(),
+        groups: Vec::new(),
+        source: Source::Listed,
+        created_at: now,
+        checked_at: now,
+        ended_at: None,
+    };
+    let standing = blank.after(&answer.asserted.groups, rules.max_stale, now);
+    Ok(Identity { groups: standing.groups, source: standing.source, ..blank })
+}
+
+fn linked(ctx: &Context, identity: &Identity, peer: &Peer, now: Timestamp) -> Event {
+    ctx.event(Action::IdentityLinked, Actor::User(identity.user_id.clone()), peer, now)
+        .on(&identity.id)
+        .with("provider", identity.provider.as_str())
+        .with("user", identity.user_id.as_str())
+}
+
+/// The event for groups that changed, if they did.
+fn groups_changed(
+    ctx: &Context,
+    identity: &Identity,
+    groups: &[String],
+    peer: &Peer,
+    now: Timestamp,
+) -> Option<Event> {
+    (identity.groups != groups).then(|| {
+        let gone = identity.groups.iter().filter(|name| !groups.contains(name)).count();
+        let new = groups.iter().filter(|name| !identity.groups.contains(name)).count();
+        ctx.event(Action::GroupsChanged, Actor::Server, peer, now)
+            .on(&identity.user_id)
+            .with("provider", identity.provider.as_str())
+            .with("added", new)
+            .with("removed", gone)
+    })
+}
+
+fn sealed(ctx: &Context, id: &IdentityId, answer: &Answer) -> Result<Option<String>, KeyError> {
+    let seal = |token: &zeroize::Zeroizing<String>| {
+        ctx.keys.data_key().seal(&Identity::seal_context(id), token.as_bytes(), ctx.entropy.as_ref())
+    };
+    answer.refresh_token.as_ref().map(seal).transpose()
+}
+
+fn find<'a>(ctx: &'a Context, provider: &str) -> Result<(&'a Provider, &'a Client), Stopped> {
+    let rules = ctx.policy.provider(provider).ok_or(Stopped::Unknown)?;
+    Ok((rules, ctx.upstream.at(provider).ok_or(Stopped::Unknown)?))
+}
+
+/// The nonce and the code verifier of a sign-in: 256 bits each, known to this server alone.
+fn secrets(
+    ctx: &Context,
+    state: &Secret<UpstreamState>,
+    browser: &Secret<BrowserCookie>,
+) -> (String, String) {
+    let tag = |what| ctx.sign_ins.tag(&[what, state.expose(), browser.expose()]);
+    (tag("nonce"), tag("code_verifier"))
+}
+
+fn log(provider: &str, error: &UpstreamError) {
+    tracing::warn!(provider, %error, "a sign-in at an upstream provider failed");
+}
+
+/// Says in the log what an operator should know about groups that did not come.
+fn say_groups(rules: &Provider, asserted: &Asserted) {
+    let provider = rules.id.as_str();
+    let claim = rules.groups_claim.as_str();
+    match asserted.groups {
+        GroupsHeard::Listed(_) => {}
+        GroupsHeard::Absent => {
+            let remedy = rules.dialect.without_groups();
+            tracing::info!(
+                provider,
+                claim,
+                remedy,
+                "the provider sent no groups claim for somebody who signed in"
+            );
+        }
+        GroupsHeard::Overage => tracing::warn!(
+            provider,
+            claim,
+            "overage: somebody is in more groups than fit into a token; the last known ones count until max_stale. Limit the \
+             claim to groups assigned to the application, or set graph_url"
+        ),
+        GroupsHeard::Malformed => {
+            tracing::warn!(provider, claim, "the groups claim is no list of names; no group of it counts");
+        }
+    }
+}
+
+/// What a stranger sent, fit for the log and for a page.
+fn plain(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(64).collect()
+}

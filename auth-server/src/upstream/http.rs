@@ -1,0 +1,85 @@
+//! The guarded way to a provider: no redirects, little time, few bytes, https unless the provider is on this machine.
+
+use std::time::Duration;
+
+use doorward_shared::issuer::Issuer;
+use openidconnect::{HttpRequest, HttpResponse};
+use reqwest::{Client, redirect::Policy};
+use url::Url;
+
+use super::UpstreamError;
+
+/// Longest answer that is read, in bytes: Microsoft Graph's longest list of groups fits.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// Longest time for one answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// An HTTP client for one provider.
+pub(super) struct Http {
+    client: Client,
+    near: bool,
+}
+
+/// What went wrong, in words that hold nothing of the request or the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct HttpError(String);
+
+impl Http {
+    pub(super) fn new(issuer: &Issuer) -> Result<Self, UpstreamError> {
+        let near = issuer.is_loopback();
+        let mut builder = Client::builder()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")));
+        if near {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| UpstreamError::Away(error.to_string()))?;
+        Ok(Self { client, near })
+    }
+
+    /// True when a request may go there: https, or this machine when the provider itself is on it.
+    pub(super) fn may_reach(&self, url: &str) -> bool {
+        let Ok(url) = Url::parse(url) else { return false };
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        url.scheme() == "https" || (self.near && url.scheme() == "http" && loopback)
+    }
+
+    /// Sends a request of the protocol library.
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let url = request.uri().to_string();
+        if !self.may_reach(&url) {
+            return Err(HttpError("an address of the provider is not https".to_owned()));
+        }
+        let (parts, body) = request.into_parts();
+        let sent = self.client.request(parts.method, url).headers(parts.headers).body(body).send();
+        // Without the URL: its query may hold a code.
+        let fault = |error: reqwest::Error| HttpError(describe(&error.without_url()));
+        let mut response = sent.await.map_err(fault)?;
+        let mut answer = HttpResponse::new(Vec::new());
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = response.headers().clone();
+        while let Some(chunk) = response.chunk().await.map_err(fault)? {
+            if answer.body().len() + chunk.len() > MAX_ANSWER {
+                return Err(HttpError(format!("the answer is longer than {MAX_ANSWER} bytes")));
+            }
+            answer.body_mut().extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+}
+
+fn describe(error: &reqwest::Error) -> String {
+    let what = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "no whole answer"
+    };
+    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+    cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"))
+}

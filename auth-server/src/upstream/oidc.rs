@@ -1,0 +1,393 @@
+//! One provider: discovery, the way there, and what it answers (OpenID Connect Core §3.1, Discovery §4).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use doorward_shared::time::{Seconds, Timestamp};
+use openidconnect::{
+    AccessToken, AccessTokenHash, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError,
+    ClientId, ClientSecret, CsrfToken, HttpRequest, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, SignatureVerificationError, SubjectIdentifier,
+    TokenResponse as _,
+    core::{CoreAuthPrompt, CoreClientAuthMethod, CoreResponseType},
+};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{
+    Answer, Settings, UpstreamError, claims,
+    faults::{Rejected, describe, token_error},
+    http::Http,
+    key::ALGORITHMS,
+    types::{IdToken, Metadata, OidcClient, Tokens},
+};
+use crate::domain::upstream::{Asserted, Dialect, GroupsHeard, read_groups};
+
+/// How long metadata and keys are used before they are fetched again.
+const KEEP: Seconds = Seconds::hours(1);
+/// Shortest time between two tries to fetch them.
+const PAUSE: Seconds = Seconds::minutes(1);
+/// How far the provider's clock may be off.
+const SKEW: Seconds = Seconds::minutes(1);
+/// How old an ID token may be when it comes: it was made for this very answer.
+const MAX_AGE: Seconds = Seconds::minutes(10);
+
+/// The client of one provider.
+pub struct Client {
+    settings: Settings,
+    callback: RedirectUrl,
+    issuer: IssuerUrl,
+    http: Http,
+    known: Mutex<Option<Known>>,
+}
+
+/// What the provider said about itself.
+#[derive(Clone)]
+struct Known {
+    metadata: Arc<Metadata>,
+    fetched_at: Timestamp,
+    tried_at: Timestamp,
+}
+
+/// What belongs to one way there and back.
+#[derive(Debug)]
+pub struct Begin<'a> {
+    /// Comes back as it is.
+    pub state: &'a str,
+    /// Has to be in the ID token.
+    pub nonce: &'a str,
+    /// Its hash goes there, and it itself with the code (RFC 7636).
+    pub code_verifier: &'a str,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Given<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// As in [`Begin`].
+    pub nonce: &'a str,
+    /// As in [`Begin`].
+    pub code_verifier: &'a str,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.settings.fmt(f)
+    }
+}
+
+impl Client {
+    pub(super) fn new(settings: Settings, callback: String) -> Result<Self, UpstreamError> {
+        let unusable = |error: &dyn std::fmt::Display| UpstreamError::Away(error.to_string());
+        Ok(Self {
+            callback: RedirectUrl::new(callback).map_err(|error| unusable(&error))?,
+            issuer: IssuerUrl::new(settings.issuer.as_str().to_owned()).map_err(|error| unusable(&error))?,
+            http: Http::new(&settings.issuer)?,
+            known: Mutex::new(None),
+            settings,
+        })
+    }
+
+    /// Where the browser is sent.
+    pub async fn begin(&self, begin: &Begin<'_>, now: Timestamp) -> Result<String, UpstreamError> {
+        let metadata = self.metadata(now, KEEP).await?;
+        if !self.http.may_reach(metadata.authorization_endpoint().as_str()) {
+            return Err(UpstreamError::Invalid("the authorization endpoint is not https".to_owned()));
+        }
+        let client = self.client(&metadata);
+        let (state, nonce) = (CsrfToken::new(begin.state.to_owned()), Nonce::new(begin.nonce.to_owned()));
+        let verifier = PkceCodeVerifier::new(begin.code_verifier.to_owned());
+        let flow = AuthenticationFlow::<CoreResponseType>::AuthorizationCode;
+        let mut request = client
+            .authorize_url(flow, move || state, move || nonce)
+            .add_scopes(
+                self.settings.scopes.iter().filter(|scope| *scope != "openid").cloned().map(Scope::new),
+            )
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+        let offline = self.settings.scopes.iter().any(|scope| scope == "offline_access");
+        if offline && self.settings.provider.dialect.asks_for_consent() {
+            request = request.add_prompt(CoreAuthPrompt::Consent);
+        }
+        Ok(request.url().0.into())
+    }
+
+    /// Checks the `iss` of an authorization response (RFC 9207 §2.4).
+    pub async fn check_issuer(&self, iss: Option<&str>, now: Timestamp) -> Result<(), UpstreamError> {
+        let metadata = self.metadata(now, KEEP).await?;
+        match iss {
+            Some(iss) if iss == self.settings.issuer.as_str() => Ok(()),
+            Some(_) => Err(UpstreamError::Invalid("the answer is of another issuer".to_owned())),
+            None if metadata.additional_metadata().authorization_response_iss_parameter_supported => {
+                Err(UpstreamError::Invalid("the answer does not say whose it is".to_owned()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Exchanges a code and reads who signed in.
+    pub async fn redeem(&self, given: &Given<'_>, now: Timestamp) -> Result<Answer, UpstreamError> {
+        let metadata = self.metadata(now, KEEP).await?;
+        let http = |request: HttpRequest| self.http.send(request);
+        let tokens = self
+            .client(&metadata)
+            .exchange_code(AuthorizationCode::new(given.code.to_owned()))
+            .map_err(|_| UpstreamError::Invalid("the provider has no token endpoint".to_owned()))?
+            .set_pkce_verifier(PkceCodeVerifier::new(given.code_verifier.to_owned()))
+            .request_async(&http)
+            .await
+            .map_err(token_error)?;
+        let id_token =
+            tokens.id_token().ok_or_else(|| UpstreamError::Invalid("there is no ID token".to_owned()))?;
+        let nonce = Nonce::new(given.nonce.to_owned());
+        let asserted = self.read(id_token, &tokens, Some(&nonce), now).await?;
+        self.complete(&metadata, &tokens, Some(asserted), None).await
+    }
+
+    /// Asks anew about somebody, with a refresh token.
+    pub async fn refresh(
+        &self,
+        refresh_token: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Answer, UpstreamError> {
+        let metadata = self.metadata(now, KEEP).await?;
+        let http = |request: HttpRequest| self.http.send(request);
+        let tokens = self
+            .client(&metadata)
+            .exchange_refresh_token(&RefreshToken::new(refresh_token.to_owned()))
+            .map_err(|_| UpstreamError::Invalid("the provider has no token endpoint".to_owned()))?
+            .request_async(&http)
+            .await
+            .map_err(token_error)?;
+        let asserted = match tokens.id_token() {
+            Some(id_token) => Some(self.read(id_token, &tokens, None, now).await?),
+            None => None,
+        };
+        if asserted.as_ref().is_some_and(|asserted| asserted.subject != subject) {
+            return Err(UpstreamError::Invalid("the ID token is about somebody else".to_owned()));
+        }
+        self.complete(&metadata, &tokens, asserted, Some(subject)).await
+    }
+
+    /// Adds what the ID token left out and others can say.
+    async fn complete(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        asserted: Option<Asserted>,
+        subject: Option<&str>,
+    ) -> Result<Answer, UpstreamError> {
+        let provider = &self.settings.provider;
+        let refresh_token = tokens.refresh_token().map(|token| Zeroizing::new(token.secret().clone()));
+        // At Entra ID userinfo is Microsoft Graph's, and knows no groups; at Cognito what the ID token leaves out is not there.
+        let groups_elsewhere = !matches!(provider.dialect, Dialect::Entra | Dialect::Cognito);
+        let silent = asserted.as_ref().is_none_or(|asserted| {
+            asserted.email.is_none() || (asserted.groups == GroupsHeard::Absent && groups_elsewhere)
+        });
+        let wanted = asserted.as_ref().map(|asserted| asserted.subject.as_str()).or(subject);
+        let more = match (wanted, metadata.userinfo_endpoint()) {
+            (Some(subject), Some(_)) if silent => {
+                Some(self.userinfo(metadata, tokens.access_token(), subject).await?)
+            }
+            _ => None,
+        };
+        let heard = asserted.is_some() || more.is_some();
+        let joined = match (asserted, more) {
+            (Some(first), Some(second)) => claims::joined(first, second),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => Asserted {
+                subject: subject.unwrap_or_default().to_owned(),
+                email: None,
+                email_verified: false,
+                name: None,
+                groups: GroupsHeard::Absent,
+            },
+        };
+        let groups = match (&joined.groups, &self.settings.graph_url) {
+            (GroupsHeard::Overage, Some(graph)) => self.ask_graph(graph, tokens.access_token()).await,
+            (groups, _) => groups.clone(),
+        };
+        Ok(Answer { asserted: Asserted { groups, ..joined }, refresh_token, heard })
+    }
+
+    async fn userinfo(
+        &self,
+        metadata: &Metadata,
+        token: &AccessToken,
+        subject: &str,
+    ) -> Result<Asserted, UpstreamError> {
+        let http = |request: HttpRequest| self.http.send(request);
+        let client = self.client(metadata);
+        let request = client
+            .user_info(token.clone(), Some(SubjectIdentifier::new(subject.to_owned())))
+            .map_err(|_| UpstreamError::Invalid("the provider has no userinfo endpoint".to_owned()))?;
+        let found = request.request_async(&http).await.map_err(|error| match error {
+            openidconnect::UserInfoError::Request(error) => UpstreamError::Away(error.to_string()),
+            openidconnect::UserInfoError::ClaimsVerification(_) => {
+                UpstreamError::Invalid("userinfo is about somebody else".to_owned())
+            }
+            _ => UpstreamError::Away("userinfo cannot be read".to_owned()),
+        })?;
+        Ok(claims::of_userinfo(&self.settings.provider, &found))
+    }
+
+    /// Asks Microsoft Graph for groups that did not fit into the token. What cannot be had stays an overage.
+    async fn ask_graph(&self, graph: &str, token: &AccessToken) -> GroupsHeard {
+        let id = &self.settings.provider.id;
+        let asked = openidconnect::http::Request::post(format!("{graph}/me/getMemberObjects"))
+            .header("authorization", format!("Bearer {}", token.secret()))
+            .header("content-type", "application/json")
+            .body(br#"{"securityEnabledOnly":false}"#.to_vec());
+        let Ok(request) = asked else { return GroupsHeard::Overage };
+        let answer = match self.http.send(request).await {
+            Ok(answer) if answer.status().as_u16() == 200 => answer,
+            Ok(answer) => {
+                tracing::warn!(provider = %id, status = answer.status().as_u16(), "Microsoft Graph does not tell the groups");
+                return GroupsHeard::Overage;
+            }
+            Err(error) => {
+                tracing::warn!(provider = %id, %error, "Microsoft Graph does not tell the groups");
+                return GroupsHeard::Overage;
+            }
+        };
+        let listed = serde_json::from_slice::<Value>(answer.body()).ok();
+        let listed = listed.and_then(|mut body| body.get_mut("value").map(Value::take));
+        listed.map_or(GroupsHeard::Overage, |names| {
+            let claims =
+                [(self.settings.provider.groups_claim.as_str().to_owned(), names)].into_iter().collect();
+            read_groups(Dialect::Entra, &self.settings.provider.groups_claim, &claims)
+        })
+    }
+
+    /// Checks an ID token (OpenID Connect Core §3.1.3.7) and reads it. One that names a key that is not known is looked at
+    /// again with keys fetched anew.
+    async fn read(
+        &self,
+        id_token: &IdToken,
+        tokens: &Tokens,
+        nonce: Option<&Nonce>,
+        now: Timestamp,
+    ) -> Result<Asserted, UpstreamError> {
+        let metadata = self.metadata(now, KEEP).await?;
+        match self.verify(&metadata, id_token, tokens, nonce, now) {
+            Err(Rejected::UnknownKey) => {
+                let anew = self.metadata(now, PAUSE).await?;
+                self.verify(&anew, id_token, tokens, nonce, now)
+            }
+            done => done,
+        }
+        .map_err(|rejected| UpstreamError::Invalid(rejected.to_string()))
+    }
+
+    fn verify(
+        &self,
+        metadata: &Metadata,
+        id_token: &IdToken,
+        tokens: &Tokens,
+        nonce: Option<&Nonce>,
+        now: Timestamp,
+    ) -> Result<Asserted, Rejected> {
+        let other = |what: String| Rejected::Other(what);
+        let at = date(now).ok_or_else(|| other("the clock is out of range".to_owned()))?;
+        let skew = TimeDelta::seconds(SKEW.get());
+        let client = self.client(metadata);
+        let verifier = client
+            .id_token_verifier()
+            .set_allowed_algs(ALGORITHMS)
+            .set_time_fn(move || at - skew)
+            .set_issue_time_verifier_fn(move |iat| {
+                let age = at - iat;
+                if age > TimeDelta::seconds(MAX_AGE.get()) || age < -skew {
+                    return Err("issued too long ago, or in the future".to_owned());
+                }
+                Ok(())
+            });
+        let expected = |found: Option<&Nonce>| match nonce {
+            None => Ok(()),
+            Some(nonce) if found.is_some_and(|found| found.secret() == nonce.secret()) => Ok(()),
+            Some(_) => Err("not the one that was sent".to_owned()),
+        };
+        let claims = id_token.claims(&verifier, expected).map_err(|error| match error {
+            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
+                Rejected::UnknownKey
+            }
+            error => other(describe(&error)),
+        })?;
+        // The library leaves this check to its callers.
+        if claims.authorized_party().is_some_and(|azp| azp.as_str() != self.settings.client_id) {
+            return Err(other("it was made for another client".to_owned()));
+        }
+        if let Some(expected) = claims.access_token_hash() {
+            let key = id_token.signing_key(&verifier);
+            let made = id_token.signing_alg().and_then(|algorithm| {
+                AccessTokenHash::from_token(tokens.access_token(), algorithm, key?)
+                    .map_err(|_| SignatureVerificationError::NoSignature)
+            });
+            if made.ok().as_ref() != Some(expected) {
+                return Err(other("it belongs to another access token".to_owned()));
+            }
+        }
+        Ok(claims::of_id_token(&self.settings.provider, claims))
+    }
+
+    /// Metadata and keys: those that are known, unless they are older than `at_most`; the last good ones, when the provider is
+    /// away.
+    async fn metadata(&self, now: Timestamp, at_most: Seconds) -> Result<Arc<Metadata>, UpstreamError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let young = |at: Timestamp, length: Seconds| now < at.plus(length);
+        if let Some(known) = &known
+            && (young(known.fetched_at, at_most) || young(known.tried_at, PAUSE))
+        {
+            return Ok(Arc::clone(&known.metadata));
+        }
+        let fetched = self.fetch().await;
+        let mut place = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match (fetched, known) {
+            (Ok(metadata), _) => {
+                let metadata = Arc::new(metadata);
+                *place = Some(Known { metadata: Arc::clone(&metadata), fetched_at: now, tried_at: now });
+                Ok(metadata)
+            }
+            (Err(error), Some(known)) => {
+                tracing::warn!(provider = %self.settings.provider.id, %error, "the last known keys stay in use");
+                *place = Some(Known { tried_at: now, ..known.clone() });
+                Ok(known.metadata)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn fetch(&self) -> Result<Metadata, UpstreamError> {
+        let http = |request: HttpRequest| self.http.send(request);
+        let found =
+            Metadata::discover_async(self.issuer.clone(), &http).await.map_err(|error| match error {
+                openidconnect::DiscoveryError::Request(error) => UpstreamError::Away(error.to_string()),
+                openidconnect::DiscoveryError::Validation(_) => {
+                    UpstreamError::Invalid("its metadata is of another issuer".to_owned())
+                }
+                openidconnect::DiscoveryError::Response(status, ..) => {
+                    UpstreamError::Away(format!("its metadata or keys are not there (status {status})"))
+                }
+                _ => UpstreamError::Away("its metadata or keys cannot be read".to_owned()),
+            })?;
+        if found.jwks().keys().is_empty() {
+            return Err(UpstreamError::Away("it publishes no key that may verify".to_owned()));
+        }
+        Ok(found)
+    }
+
+    fn client(&self, metadata: &Metadata) -> OidcClient {
+        let secret = ClientSecret::new(self.settings.client_secret.expose().to_owned());
+        let id = ClientId::new(self.settings.client_id.clone());
+        let methods = metadata.token_endpoint_auth_methods_supported();
+        let basic = methods.is_none_or(|methods| methods.contains(&CoreClientAuthMethod::ClientSecretBasic));
+        OidcClient::from_provider_metadata(metadata.clone(), id, Some(secret))
+            .set_redirect_uri(self.callback.clone())
+            .set_auth_type(if basic { AuthType::BasicAuth } else { AuthType::RequestBody })
+    }
+}
+
+fn date(at: Timestamp) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.seconds(), 0)
+}
