@@ -34,6 +34,7 @@ pub mod idp;
 pub mod kills;
 pub mod mcp;
 pub mod page;
+pub mod peer_idp;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -13,6 +13,8 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
+mod peer;
+
 const CAROL: &str = "carol@corp.test";
 
 /// A house, one provider called `corp`, and a client.
