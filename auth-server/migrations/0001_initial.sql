@@ -191,6 +191,7 @@ create table grants (
     allowance text not null,
     method text not null,
     auth_time bigint not null,
+    sign_in text not null,
     created_at bigint not null,
     expires_at bigint not null,
     last_used_at bigint,

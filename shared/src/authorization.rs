@@ -46,6 +46,8 @@ pub struct AuthorizationParams {
     pub max_age: Option<Seconds>,
     /// The address to put into the sign-in form.
     pub login_hint: Option<String>,
+    /// An ID token of the person who is meant, not yet looked at.
+    pub id_token_hint: Option<String>,
 }
 
 /// `prompt` (OpenID Connect Core §3.1.2.1).
@@ -135,6 +137,7 @@ impl AuthorizationRequest {
             prompt: Prompt::parse(one("prompt")?.unwrap_or_default()).map_err(invalid)?,
             max_age: one("max_age")?.map(max_age).transpose().map_err(invalid)?,
             login_hint: one("login_hint")?.map(String::from),
+            id_token_hint: one("id_token_hint")?.map(String::from),
         })
     }
 }

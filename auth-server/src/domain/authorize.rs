@@ -10,11 +10,12 @@ use doorward_shared::{
     client_id::ClientId,
     error::{ErrorCode, OAuthError},
     issuer::Issuer,
+    jose::id_token::Hint,
     permission::OIDC_SCOPES,
     resource::ResourceUri,
     scope::ScopeToken,
     secret::{AuthorizationCode, Secret},
-    time::Timestamp,
+    time::{Seconds, Timestamp},
 };
 
 use super::{
@@ -109,6 +110,7 @@ pub struct Validated {
     client: Client,
     address: ReturnAddress,
     resource: Resource,
+    hint: Option<Hint>,
 }
 
 /// A request with its person.
@@ -202,9 +204,24 @@ impl Read {
         self.params.resource.as_ref()
     }
 
-    /// Checks what is asked for. `resource` is the registered one that is meant, if there is one.
-    pub fn validate(self, resource: Option<Resource>, policy: &Policy) -> Result<Validated, RedirectError> {
+    /// The ID token that came along.
+    pub fn id_token_hint(&self) -> Option<&str> {
+        self.params.id_token_hint.as_deref()
+    }
+
+    /// Checks what is asked for. `resource` is the registered one that is meant, if there is one; `hint` what the ID token that
+    /// came along says, if this server signed it.
+    pub fn validate(
+        self,
+        resource: Option<Resource>,
+        hint: Option<Hint>,
+        policy: &Policy,
+    ) -> Result<Validated, RedirectError> {
         let Self { params, client, address } = self;
+        if params.id_token_hint.is_some() && hint.as_ref().is_none_or(|hint| hint.aud != client.id) {
+            let text = "the id_token_hint is no ID token that this server made for this client";
+            return Err(address.refuse(OAuthError::new(ErrorCode::InvalidRequest, text)));
+        }
         if let Some(refused) = params.scope.iter().find(|token| !OIDC_SCOPES.contains(&token.as_str())) {
             return Err(address.refuse(unsupported_scope(refused, policy)));
         }
@@ -219,7 +236,7 @@ impl Read {
             };
             return Err(address.refuse(OAuthError::new(ErrorCode::InvalidTarget, text)));
         };
-        Ok(Validated { params, client, address, resource })
+        Ok(Validated { params, client, address, resource, hint })
     }
 }
 
@@ -249,21 +266,42 @@ impl Validated {
         self.params.login_hint.as_deref()
     }
 
-    /// Demands a sign-in that is live and fresh enough.
+    /// Demands a sign-in that is live and fresh enough, of the person who is meant.
     pub fn authenticate(self, signed_in: Option<SignedIn>, now: Timestamp) -> Result<Authenticated, Pause> {
-        let fresh_enough = |signed_in: &SignedIn| {
-            let young = self.params.max_age.is_none_or(|max| now.since(signed_in.session.auth_time) <= max);
-            signed_in.freshness == Freshness::ForThisRequest || (young && !self.params.prompt.login)
+        let refuse = |text: &'static str| {
+            let error = OAuthError::new(ErrorCode::LoginRequired, text);
+            Err(Pause::Refuse(Box::new(self.address.refuse(error))))
         };
-        match signed_in.filter(|signed_in| signed_in.user.disabled_at.is_none()).filter(fresh_enough) {
-            Some(SignedIn { session, user, .. }) => Ok(Authenticated { request: self, session, user }),
-            None if self.params.prompt.none => {
-                let error =
-                    OAuthError::new(ErrorCode::LoginRequired, "nobody is signed in; ask without prompt=none");
-                Err(Pause::Refuse(Box::new(self.address.refuse(error))))
+        let signed_in = signed_in
+            .filter(|signed_in| signed_in.user.disabled_at.is_none())
+            .filter(|signed_in| self.is_fresh_enough(signed_in, now));
+        match signed_in {
+            Some(signed_in) if self.means(&signed_in.user) => {
+                let SignedIn { session, user, .. } = signed_in;
+                Ok(Authenticated { request: self, session, user })
             }
-            None => Err(Pause::Login(Box::new(self))),
+            // Whoever was asked to sign in and is somebody else has answered (OpenID Connect Core §3.1.2.1).
+            Some(signed_in) if signed_in.freshness == Freshness::ForThisRequest => {
+                refuse("somebody else signed in than the id_token_hint is about")
+            }
+            _ if self.params.prompt.none => refuse(match self.hint {
+                Some(_) => "the person of the id_token_hint is not signed in; ask without prompt=none",
+                None => "nobody is signed in; ask without prompt=none",
+            }),
+            _ => Err(Pause::Login(Box::new(self))),
         }
+    }
+
+    /// A sign-in of this very second is no answer to `max_age=0`, which asks for a new one as `prompt=login` does.
+    fn is_fresh_enough(&self, signed_in: &SignedIn, now: Timestamp) -> bool {
+        let young = |max: Seconds| max > Seconds::new(0) && now.since(signed_in.session.auth_time) <= max;
+        signed_in.freshness == Freshness::ForThisRequest
+            || (self.params.max_age.is_none_or(young) && !self.params.prompt.login)
+    }
+
+    /// True unless an ID token came along that is about somebody else. It never stands for a sign-in.
+    fn means(&self, user: &User) -> bool {
+        self.hint.as_ref().is_none_or(|hint| hint.sub == user.id.as_str())
     }
 }
 
@@ -288,7 +326,7 @@ impl Asked {
     /// What is put before the person.
     pub fn offer(&self, policy: &Policy) -> Offer<'_> {
         let Authenticated { request, user, .. } = &self.request;
-        let Validated { params, client, address, resource } = request;
+        let Validated { params, client, address, resource, hint: _ } = request;
         let Possible { choices, tiers, entitled } = consent::possible(user, client, resource, &self.reach);
         Offer {
             choices,
@@ -349,7 +387,7 @@ impl Consented {
         now: Timestamp,
     ) -> (String, IssuedCode) {
         let Authenticated { request, session, user } = self.request;
-        let Validated { params, client, address, resource } = request;
+        let Validated { params, client, address, resource, hint: _ } = request;
         let location = address.answer(&policy.issuer, &[("code", code.expose())]);
         let issued = IssuedCode {
             hash: code.hash(),
@@ -363,6 +401,7 @@ impl Consented {
                 organization: self.agreement.organization,
                 allowance: self.agreement.allowance,
                 auth_time: session.auth_time,
+                sign_in: session.method,
                 created_at: now,
                 expires_at: self.agreement.expires_at,
                 last_use: None,
@@ -380,174 +419,4 @@ impl Consented {
 }
 
 #[cfg(test)]
-mod tests {
-    use doorward_shared::{
-        allowance::Allowance, client_id::ClientId, issuer::Issuer, redirect_uri::RedirectUri, scope::Scope,
-        secret::SystemEntropy, time::Seconds,
-    };
-
-    use super::*;
-    use crate::domain::{
-        consent::Ticked,
-        fixture::{self, CHALLENGE, NOW},
-    };
-
-    fn query(extra: &str) -> String {
-        format!(
-            "response_type=code&client_id=pub1&redirect_uri=https%3A%2F%2Fapp.test%2Fcb&state=S1&code_challenge={CHALLENGE}\
-             &code_challenge_method=S256&resource=https://mcp.test/a{extra}"
-        )
-    }
-
-    fn validated(extra: &str) -> Validated {
-        let bound =
-            Parsed::parse(&query(extra)).unwrap().bind(Some(fixture::client()), &fixture::policy()).unwrap();
-        bound.read().unwrap().validate(Some(fixture::resource()), &fixture::policy()).unwrap()
-    }
-
-    fn in_front_of_the_page(extra: &str) -> Asked {
-        let signed_in = fixture::signed_in(&fixture::user(), Freshness::ForThisRequest);
-        validated(extra).authenticate(Some(signed_in), NOW).unwrap().reaching(Reach::default())
-    }
-
-    fn yes(asked: &Asked, tiers: &[&str]) -> Answer {
-        let tiers = tiers.iter().copied().map(String::from).collect();
-        Answer {
-            digest: asked.offer(&fixture::policy()).digest(),
-            decision: Decision::Authorize(Ticked { tiers, ..Ticked::default() }),
-        }
-    }
-
-    fn location(error: &RedirectError) -> String {
-        error.location(&fixture::policy().issuer)
-    }
-
-    #[test]
-    fn nothing_is_sent_to_an_address_that_was_not_registered() {
-        let evil = query("").replace("app.test", "evil.test");
-        let refused = Parsed::parse(&evil).unwrap().bind(Some(fixture::client()), &fixture::policy());
-        assert_eq!(refused.unwrap_err(), PageError::RedirectUri);
-        for client in [
-            None,
-            Some(Client { disabled_at: Some(NOW), ..fixture::client() }),
-            Some(Client { id: ClientId::parse("other").unwrap(), ..fixture::client() }),
-        ] {
-            assert_eq!(
-                Parsed::parse(&query("")).unwrap().bind(client, &fixture::policy()).unwrap_err(),
-                PageError::UnknownClient
-            );
-        }
-    }
-
-    #[test]
-    fn a_loopback_client_cannot_move_its_answer_to_the_port_of_this_server() {
-        let policy = Policy { issuer: Issuer::parse("http://localhost:9000").unwrap(), ..fixture::policy() };
-        let redirect_uris = vec![
-            RedirectUri::from_registered("http://localhost/x".to_owned()),
-            RedirectUri::from_registered("http://127.0.0.1/x".to_owned()),
-        ];
-        let bind = |uri: &str| {
-            let client = Client { redirect_uris: redirect_uris.clone(), ..fixture::client() };
-            let query = query("").replace("https%3A%2F%2Fapp.test%2Fcb", uri);
-            Parsed::parse(&query).unwrap().bind(Some(client), &policy).map(|_| ())
-        };
-        assert_eq!(bind("http://localhost:9001/x"), Ok(()));
-        assert_eq!(bind("http://localhost:9000/x"), Err(PageError::RedirectUri));
-        assert_eq!(bind("http://127.0.0.1:9000/x"), Err(PageError::RedirectUri));
-    }
-
-    #[test]
-    fn an_unsupported_scope_is_named_and_the_reader_told_where_permissions_are_chosen() {
-        let bound = Parsed::parse(&query("&scope=openid+artifacts:read"))
-            .unwrap()
-            .bind(Some(fixture::client()), &fixture::policy());
-        let read = bound.unwrap().read().unwrap();
-        let error = read.validate(Some(fixture::resource()), &fixture::policy()).unwrap_err();
-        assert_eq!(error.error().code(), ErrorCode::InvalidScope);
-        assert!(error.error().description().starts_with("unsupported scope artifacts:read"));
-        let location = location(&error);
-        assert!(location.starts_with("https://app.test/cb?error=invalid_scope&"), "{location}");
-        assert!(location.ends_with("&state=S1&iss=https%3A%2F%2Fas.test"), "{location}");
-    }
-
-    #[test]
-    fn without_a_resource_nothing_is_issued() {
-        let read = Parsed::parse(&query(""))
-            .unwrap()
-            .bind(Some(fixture::client()), &fixture::policy())
-            .unwrap()
-            .read()
-            .unwrap();
-        let error = read.validate(None, &fixture::policy()).unwrap_err();
-        assert_eq!(error.error().code(), ErrorCode::InvalidTarget);
-    }
-
-    #[test]
-    fn a_sign_in_must_be_there_live_and_fresh_enough() {
-        let user = fixture::user();
-        let earlier = || Some(fixture::signed_in(&user, Freshness::Earlier));
-        assert!(matches!(validated("").authenticate(None, NOW), Err(Pause::Login(_))));
-        assert!(validated("").authenticate(earlier(), NOW).is_ok());
-        assert!(matches!(validated("&prompt=login").authenticate(earlier(), NOW), Err(Pause::Login(_))));
-        let again = Some(fixture::signed_in(&user, Freshness::ForThisRequest));
-        assert!(validated("&prompt=login").authenticate(again, NOW).is_ok());
-        let later = NOW.plus(Seconds::new(3));
-        assert!(matches!(validated("&max_age=1").authenticate(earlier(), later), Err(Pause::Login(_))));
-        assert!(validated("&max_age=3").authenticate(earlier(), later).is_ok());
-        let mut disabled = fixture::signed_in(&user, Freshness::ForThisRequest);
-        disabled.user.disabled_at = Some(NOW);
-        assert!(matches!(validated("").authenticate(Some(disabled), NOW), Err(Pause::Login(_))));
-    }
-
-    #[test]
-    fn where_no_page_may_be_shown_the_client_is_told_what_is_missing() {
-        let Err(Pause::Refuse(error)) = validated("&prompt=none").authenticate(None, NOW) else {
-            panic!("refused")
-        };
-        assert_eq!(error.error().code(), ErrorCode::LoginRequired);
-        let asked = in_front_of_the_page("&prompt=none");
-        let Err(Pause::Refuse(error)) = asked.consent(None, &fixture::policy(), NOW) else {
-            panic!("refused")
-        };
-        assert_eq!(error.error().code(), ErrorCode::ConsentRequired);
-    }
-
-    #[test]
-    fn only_an_answer_to_what_is_shown_now_counts() {
-        let policy = fixture::policy();
-        assert!(matches!(in_front_of_the_page("").consent(None, &policy, NOW), Err(Pause::Consent(_))));
-        let stale = Answer { digest: "stale".to_owned(), ..yes(&in_front_of_the_page(""), &["read"]) };
-        assert!(matches!(
-            in_front_of_the_page("").consent(Some(stale), &policy, NOW),
-            Err(Pause::Consent(_))
-        ));
-        // The digest is bound to the person: another person's yes is no answer.
-        let of_another = yes(&in_front_of_the_page(""), &["read"]);
-        assert!(matches!(
-            in_front_of_the_page("").consent(Some(of_another), &policy, NOW),
-            Err(Pause::Consent(_))
-        ));
-    }
-
-    #[test]
-    fn a_no_goes_to_the_client_and_a_yes_becomes_a_code_for_exactly_what_was_ticked() {
-        let policy = fixture::policy();
-        let asked = in_front_of_the_page("");
-        let deny = Answer { decision: Decision::Deny, ..yes(&asked, &[]) };
-        let Err(Pause::Refuse(error)) = asked.consent(Some(deny), &policy, NOW) else { panic!("refused") };
-        assert_eq!(error.error().code(), ErrorCode::AccessDenied);
-
-        let asked = in_front_of_the_page("&scope=openid&nonce=N");
-        let answer = yes(&asked, &["read"]);
-        let code = Secret::<AuthorizationCode>::generate(&SystemEntropy);
-        let grant = GrantId::generate(NOW, &SystemEntropy);
-        let (location, issued) =
-            asked.consent(Some(answer), &policy, NOW).unwrap().issue(&code, grant, &policy, NOW);
-        let expected =
-            format!("https://app.test/cb?code={}&state=S1&iss=https%3A%2F%2Fas.test", code.expose());
-        assert_eq!(location, expected);
-        assert_eq!(issued.grant().allowance, Allowance::everywhere(Scope::parse("artifacts:read").unwrap()));
-        assert_eq!(issued.grant().oidc, Scope::parse("openid").unwrap());
-        assert_eq!((issued.nonce(), issued.expires_at()), (Some("N"), NOW.plus(Seconds::new(60))));
-    }
-}
+mod tests;

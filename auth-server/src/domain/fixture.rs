@@ -157,6 +157,7 @@ pub(super) fn grant(user: &User, permissions: &str) -> Grant {
         organization: user.organization.clone(),
         allowance: Allowance::everywhere(Scope::parse(permissions).unwrap()),
         auth_time: NOW,
+        sign_in: SignInMethod::Password,
         created_at: NOW,
         expires_at: NOW.plus(Seconds::days(90)),
         method: Method::DynamicRegistration,

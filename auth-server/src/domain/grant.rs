@@ -9,6 +9,7 @@ use super::{
     client::{Client, Origin},
     ids::{GrantId, OrganizationId, UserId},
     resource::Resource,
+    session::SignInMethod,
     user::User,
 };
 
@@ -31,6 +32,8 @@ pub struct Grant {
     pub allowance: Allowance,
     /// When the person had signed in.
     pub auth_time: Timestamp,
+    /// How.
+    pub sign_in: SignInMethod,
     /// When it was allowed.
     pub created_at: Timestamp,
     /// When it ends at the latest.

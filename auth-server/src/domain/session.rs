@@ -81,6 +81,17 @@ impl SignInMethod {
         }
     }
 
+    /// The words for it in an ID token (RFC 8176 §2).
+    pub const fn amr(self) -> &'static [&'static str] {
+        match self {
+            Self::Password => &["pwd"],
+            Self::PasswordAndCode => &["pwd", "otp", "mfa"],
+            // Where the key lies is nobody's word but the device's, which is not asked: neither `hwk` nor `swk`.
+            Self::Passkey => &["pop", "user", "mfa"],
+            Self::Link => &[],
+        }
+    }
+
     /// Reads the word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == word)

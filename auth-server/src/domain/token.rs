@@ -135,6 +135,7 @@ impl Subject<'_> {
             exp: now.plus(ID_TOKEN_TTL),
             iat: now,
             auth_time: self.grant.auth_time,
+            amr: self.grant.sign_in.amr(),
             nonce: nonce.map(String::from),
             at_hash: Some(at_hash(access_token, algorithm)),
             sid: Some(self.grant.id.as_str().to_owned()),

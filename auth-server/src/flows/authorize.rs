@@ -8,7 +8,7 @@ use doorward_shared::{
     time::Timestamp,
 };
 
-use super::{Context, Peer, clients, login, reach};
+use super::{Context, Peer, clients, id_token::read_hint, login, reach};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
@@ -219,7 +219,8 @@ async fn proceed(
         Some(asked) => ctx.store.resource(asked).await?,
         None => sole(ctx.store.resources().await?),
     };
-    let validated = match read.validate(resource, &ctx.policy) {
+    let hint = read.id_token_hint().and_then(|text| read_hint(ctx, text));
+    let validated = match read.validate(resource, hint, &ctx.policy) {
         Ok(validated) => validated,
         Err(error) => return refused(error),
     };

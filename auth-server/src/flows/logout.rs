@@ -1,15 +1,9 @@
 //! Signing out at the wish of a client (OpenID Connect RP-Initiated Logout 1.0). What a client asks for is put before the
 //! person; only the person's own answer ends the session.
 
-use doorward_shared::{
-    jose::{
-        id_token::{self, Hint},
-        jws::Unverified,
-    },
-    logout::LogoutRequest,
-};
+use doorward_shared::logout::LogoutRequest;
 
-use super::{Context, clients, login::signed_in};
+use super::{Context, clients, id_token::read_hint, login::signed_in};
 use crate::{
     domain::{
         client::Client,
@@ -54,12 +48,4 @@ pub async fn wish(ctx: &Context, request: &LogoutRequest, session: Option<&str>)
     let back = way_back(request, client.as_ref())?;
     let user = signed_in(ctx, session, ctx.now()).await?.map(|found| found.user);
     Ok(Wish { user, client, back })
-}
-
-/// An ID token of ours, however old it is.
-fn read_hint(ctx: &Context, text: &str) -> Option<Hint> {
-    let unverified = Unverified::parse(text).ok()?;
-    let key = ctx.keys.current().verifying().get(unverified.kid()?)?.clone();
-    let payload = unverified.verify(&key, id_token::TYPES).ok()?;
-    Hint::read(&payload, &ctx.policy.issuer)
 }

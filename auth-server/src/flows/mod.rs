@@ -11,6 +11,7 @@ pub mod clients;
 pub mod clock;
 pub mod feed;
 pub mod housekeeping;
+mod id_token;
 pub mod introspect;
 pub mod leaked;
 pub mod login;

@@ -114,8 +114,7 @@ impl Endpoint {
     /// The methods it answers.
     pub const fn allow(&self) -> &'static str {
         match self.name {
-            Name::Authorize
-            | Name::Revocations
+            Name::Revocations
             | Name::Home
             | Name::Stylesheet
             | Name::PasskeyScript
@@ -126,7 +125,8 @@ impl Endpoint {
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
-            Name::EndSession
+            Name::Authorize
+            | Name::EndSession
             | Name::Login
             | Name::LoginLink
             | Name::Consent

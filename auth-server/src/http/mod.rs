@@ -70,7 +70,9 @@ pub fn configure(site: &Arc<Site>, config: &mut web::ServiceConfig) {
 fn mount(endpoint: &Endpoint, path: &str) -> Resource {
     let resource = web::resource(path);
     let resource = match endpoint.name {
-        Name::Authorize => resource.route(web::get().to(oauth::authorize::get)),
+        Name::Authorize => {
+            resource.route(web::get().to(oauth::authorize::get)).route(web::post().to(oauth::authorize::post))
+        }
         Name::Token => resource.route(web::post().to(oauth::token::post)),
         Name::Revoke => resource.route(web::post().to(oauth::revoke::post)),
         Name::Introspect => resource.route(web::post().to(oauth::introspect::post)),

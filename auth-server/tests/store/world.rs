@@ -236,7 +236,7 @@ impl World {
             .unwrap()
             .read()
             .unwrap();
-        let asked = asked.validate(Some(self.resource.clone()), &self.policy).unwrap();
+        let asked = asked.validate(Some(self.resource.clone()), None, &self.policy).unwrap();
         let asked = asked.authenticate(Some(signed_in), now).unwrap().reaching(Reach::default());
         let digest = asked.offer(&self.policy).digest();
         let decision = Decision::Authorize(Ticked { tiers: vec!["write".to_owned()], ..Ticked::default() });

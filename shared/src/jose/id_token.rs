@@ -27,6 +27,9 @@ pub struct IdTokenClaims {
     pub iat: Timestamp,
     /// When the person last signed in.
     pub auth_time: Timestamp,
+    /// How the person signed in then (RFC 8176 §2); empty when no registered word says it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub amr: &'static [&'static str],
     /// The `nonce` of the authorization request, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
@@ -56,7 +59,8 @@ pub struct PersonClaims {
     pub email_verified: Option<bool>,
 }
 
-/// What an ID token that comes back as a hint says (OpenID Connect RP-Initiated Logout 1.0 §2). It may be long expired.
+/// What an ID token that comes back as a hint says (OpenID Connect Core §3.1.2.1, RP-Initiated Logout 1.0 §2). It may be long
+/// expired.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Hint {
     /// Who issued it.
@@ -112,6 +116,7 @@ mod tests {
             exp: Timestamp::from_seconds(900),
             iat: Timestamp::from_seconds(0),
             auth_time: Timestamp::from_seconds(0),
+            amr: &[],
             nonce: None,
             at_hash: None,
             sid: None,

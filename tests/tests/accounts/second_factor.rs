@@ -1,8 +1,10 @@
 //! The optional second factor.
 
 use e2e::admin::Admin;
+use e2e::client::{Tokens, decode, text};
 use e2e::house::{House, Plan, Store};
 use e2e::page::Page;
+use e2e::scene::Scene;
 use e2e::totp::{App, beside};
 
 use crate::person::{AtHome, let_minutes_pass};
@@ -59,6 +61,16 @@ async fn a_sign_in_asks_for_the_code_of_the_app_and_takes_each_once(store: Store
     let page = there.press(&again, &[("code", &spaced)], ("action", "sign_in")).await;
     assert_eq!(page.kind, "account-sessions", "{page:#?}");
     assert!(page.text.contains("signed in by password and code"), "{}", page.text);
+    // What an application learns of it, at the sign-in and at each refresh.
+    let scene = Scene::at(&house).await;
+    let client = scene.client().await;
+    let mut tokens = scene.tokens(&client, &there.visitor).await;
+    for _ in 0..2 {
+        let claims = decode(&text(&tokens.all["id_token"])).1;
+        assert_eq!(claims["amr"], serde_json::json!(["pwd", "otp", "mfa"]), "{claims:#}");
+        tokens = Tokens::read(&client.refresh(&tokens.refresh).await);
+    }
+
     let (late, page) = first_step(&house, "").await;
     let page = late.press(&page, &[("code", &next)], ("action", "sign_in")).await;
     assert_eq!(page.answer.status, 401, "a code is used once");

@@ -228,20 +228,47 @@ async fn state_comes_back_byte_for_byte_and_never_as_a_header() {
 
 // AZ-21
 #[tokio::test]
-async fn the_authorization_endpoint_answers_get_alone() {
+async fn a_form_at_the_authorization_endpoint_is_what_its_link_would_be() {
     let stage = Stage::start(Store::Sqlite).await;
     let client = stage.client(&[PUB1]).await;
     let request = client.request();
     let endpoint = stage.discovery.endpoint("authorization_endpoint");
-    let http = http();
-    for answer in [
-        Answer::to(http.post(&endpoint).form(&request.parameters)).await,
-        Answer::to(http.post(request.url()).form(&[("redirect_uri", EVIL)])).await,
-        Answer::to(http.put(request.url())).await,
-        Answer::to(http.head(request.url())).await,
-    ] {
+    let post = |url: &str, form: &[(String, String)]| http().post(url).form(form);
+    // A page of another site sends it, so the browser leaves its cookies out; they come with the redirect.
+    let foreign = post(&endpoint, &request.parameters).header("sec-fetch-site", "cross-site");
+    let answer = Answer::to(foreign).await;
+    assert_eq!(answer.status, 303, "{answer:#?}");
+    assert!(!answer.headers.contains_key("set-cookie"), "{answer:#?}");
+    let link = url::Url::parse(&endpoint).and_then(|base| base.join(answer.header("location")));
+    let link = link.expect("a URL");
+    assert!(link.query_pairs().into_owned().eq(request.parameters.iter().cloned()), "{link}");
+    assert_eq!(link.as_str().split('?').next(), Some(endpoint.as_str()));
+    let page = Visitor::new().open(link.as_str()).await.page();
+    assert_eq!(page.kind, "login", "{page:#?}");
+
+    // Its own query is not read, and nothing is merged.
+    let good: Vec<_> = request.clone().without("redirect_uri").parameters;
+    let with_query = format!("{endpoint}?redirect_uri={EVIL}");
+    let answer = Answer::to(post(&with_query, &good)).await;
+    assert!(!answer.header("location").contains("evil.test"), "{answer:#?}");
+    let answer = ask(&stage.at(answer.header("location"))).await;
+    assert_page(&answer, 400, "invalid_request");
+    // What is wrong with it is as wrong as in a link.
+    for twice in ["state", "client_id"] {
+        let twice = again(request.clone(), twice, "x");
+        let answer = Answer::to(post(&endpoint, &twice.parameters)).await;
+        let followed = ask(&stage.at(answer.header("location"))).await;
+        assert_eq!(followed.status, ask(&twice.url()).await.status, "{followed:#?}");
+    }
+    let long = request.clone().with("state", &"s".repeat(16 * 1024));
+    assert_page(&Answer::to(post(&endpoint, &long.parameters)).await, 400, "invalid_request");
+    let json = http().post(&endpoint).json(&serde_json::json!({"client_id": client.client_id}));
+    assert_page(&Answer::to(json).await, 415, "invalid_request");
+
+    for answer in [Answer::to(http().put(request.url())).await, Answer::to(http().head(request.url())).await]
+    {
         assert_eq!(answer.status, 405, "{answer:#?}");
-        assert_eq!(answer.header("allow"), "GET");
+        assert_eq!(answer.header("allow"), "GET, POST");
         assert!(!answer.headers.contains_key("location"), "{answer:#?}");
     }
     stage.close().await;
@@ -266,10 +293,29 @@ async fn without_a_page_nobody_signs_in_and_nobody_agrees() {
     let visitor = Visitor::new();
     let code = stage.code_of(&client, &visitor, &bob, &["read"]).await;
     let of_bob = text(&Tokens::read(&code.redeem().await).all["id_token"]);
-    // Alice is signed in, and yet nothing is granted over her head: consent has no memory.
-    let callback = alice.open(&silent().with("id_token_hint", &of_bob).url()).await.away();
-    assert_eq!(callback.get("error").as_deref(), Some("consent_required"), "{}", callback.url);
-    assert_eq!(callback.get("code"), None);
+    // Alice is signed in, and Bob is meant; of herself, she has to be asked: consent has no memory.
+    for (hint, error) in [(&of_bob, "login_required"), (&token, "consent_required")] {
+        let callback = alice.open(&silent().with("id_token_hint", hint).url()).await.away();
+        assert_eq!(callback.get("error").as_deref(), Some(error), "{}", callback.url);
+        assert_eq!(callback.get("code"), None);
+    }
+    // Where a page may be shown, whoever is meant may sign in, and nobody else is taken for them.
+    let for_bob = || client.request().with("id_token_hint", &of_bob);
+    let page = alice.open(&for_bob().url()).await.page();
+    assert_eq!(page.kind, "login", "{page:#?}");
+    let callback = alice.sign_in(&page, stage.house.alice()).await.away();
+    assert_eq!(callback.get("error").as_deref(), Some("login_required"), "{}", callback.url);
+    let page = alice.open(&for_bob().url()).await.page();
+    assert_eq!(alice.sign_in(&page, &bob).await.page().kind, "consent");
+    // Only what this server made for this very client is a hint.
+    let elsewhere = stage.client(&[PUB1]).await;
+    let of_another = text(&stage.tokens(&elsewhere, &visitor).await.all["id_token"]);
+    let (head, signature) = of_bob.rsplit_once('.').expect("a JWT");
+    let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    let access = stage.tokens(&client, &visitor).await.access;
+    for bad in [of_another.as_str(), &forged, &access, "x.y.z"] {
+        assert_refused(&stage, &client.request().with("id_token_hint", bad), "invalid_request").await;
+    }
     stage.close().await;
 }
 
@@ -290,6 +336,13 @@ async fn a_sign_in_that_is_too_old_is_asked_for_again() {
 
     let page = visitor.open(&client.request().with("max_age", "1000000000").url()).await.page();
     assert_eq!(page.kind, "consent", "{page:#?}");
+    // However young the sign-in is: one for another request is not for this one.
+    for (name, value) in [("max_age", "0"), ("prompt", "select_account")] {
+        let page = visitor.open(&client.request().with(name, value).url()).await.page();
+        assert_eq!(page.kind, "login", "{name}={value}: {page:#?}");
+        let page = visitor.sign_in(&page, stage.house.alice()).await.page();
+        assert_eq!(page.kind, "consent", "{page:#?}");
+    }
     let page = visitor.open(&client.request().with("prompt", "login").url()).await.page();
     assert_eq!(page.kind, "login", "{page:#?}");
     for age in ["-1", "1e9", "1.5", "0x1", "9999999999999999999999", "now"] {

@@ -56,6 +56,7 @@ async fn the_id_token_is_for_the_client_and_carries_the_nonce(store: Store) {
     assert_eq!(claims["iss"], house.issuer());
     assert_eq!(claims["aud"], session.client.client_id);
     assert_eq!(claims["nonce"], session.request.get("nonce"));
+    assert_eq!(claims["amr"], serde_json::json!(["pwd"]));
     assert_eq!(claims["sub"], decode(&session.tokens.access).1["sub"]);
 
     // It is no access token, however much it looks like one.

@@ -197,7 +197,7 @@ fn forged(site: &Site) -> HttpResponse {
 }
 
 /// The form cannot be read.
-fn unreadable(site: &Site, error: &BodyError) -> HttpResponse {
+pub(super) fn unreadable(site: &Site, error: &BodyError) -> HttpResponse {
     problem(
         site,
         &Problem {

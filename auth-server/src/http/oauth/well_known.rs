@@ -128,6 +128,7 @@ fn describe(policy: &Policy, ring: &Ring) -> AuthorizationServerMetadata {
             "exp",
             "iat",
             "auth_time",
+            "amr",
             "nonce",
             "at_hash",
             "sid",
