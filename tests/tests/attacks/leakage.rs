@@ -319,7 +319,7 @@ async fn live(stage: &Stage, client: &Client, secrets: &mut Secrets) {
     assert_eq!(browser.sign_in(&login, &swapped).await.status, 401);
 }
 
-// IN-09, IN-10, CS-18, RT-25, CD-21
+// IN-09, IN-10, CS-18, RT-25, CD-21, CA-14
 #[tokio::test]
 async fn no_secret_of_a_run_is_in_the_log_or_in_the_database() {
     let mut stage = Stage::start(Store::Sqlite).await;

@@ -7,6 +7,7 @@
 mod api_keys;
 mod authorization_request;
 mod browser;
+mod client_authentication;
 mod code;
 mod cookies;
 mod ended;
