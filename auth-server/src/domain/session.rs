@@ -88,7 +88,8 @@ impl SignInMethod {
             Self::PasswordAndCode => &["pwd", "otp", "mfa"],
             // Where the key lies is nobody's word but the device's, which is not asked: neither `hwk` nor `swk`.
             Self::Passkey => &["pop", "user", "mfa"],
-            Self::Link => &[],
+            // How is between the person and the provider.
+            Self::Link | Self::Upstream => &[],
         }
     }
 

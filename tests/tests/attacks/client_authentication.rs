@@ -22,16 +22,15 @@ impl Victim {
     async fn of(stage: &Stage, method: &str) -> Self {
         let (client, secret) = stage.confidential(method).await;
         let code = stage.code(&client, &Visitor::new(), &["read"]).await;
-        let answer = match method {
-            "client_secret_post" => code.redeem_with(&[("client_secret", &secret)]).await,
-            _ => {
-                let form = [
-                    ("grant_type", "authorization_code"),
-                    ("code", code.text.as_str()),
-                    ("code_verifier", &code.request.verifier),
-                ];
-                Answer::to(client.token_request(&form).basic_auth(&client.client_id, Some(&secret))).await
-            }
+        let answer = if method == "client_secret_post" {
+            code.redeem_with(&[("client_secret", &secret)]).await
+        } else {
+            let form = [
+                ("grant_type", "authorization_code"),
+                ("code", code.text.as_str()),
+                ("code_verifier", &code.request.verifier),
+            ];
+            Answer::to(client.token_request(&form).basic_auth(&client.client_id, Some(&secret))).await
         };
         let refresh = Tokens::read(&answer).refresh;
         Self { client, secret, refresh }
@@ -52,11 +51,10 @@ impl Victim {
     /// Fails unless nothing was spent: the client itself still gets what it asks for.
     async fn is_unharmed(&mut self, method: &str) {
         let right = basic(self.id(), &self.secret);
-        let answer = match method {
-            "client_secret_post" => {
-                self.refresh(&[("client_id", self.id()), ("client_secret", &self.secret)], None).await
-            }
-            _ => self.refresh(&[], Some(&right)).await,
+        let answer = if method == "client_secret_post" {
+            self.refresh(&[("client_id", self.id()), ("client_secret", &self.secret)], None).await
+        } else {
+            self.refresh(&[], Some(&right)).await
         };
         self.refresh = Tokens::read(&answer).refresh;
     }
@@ -84,10 +82,7 @@ async fn without_its_secret_in_its_place_a_client_is_not_believed() {
         let place = wrong.len() - 2;
         wrong[place] = if wrong[place] == b'a' { b'b' } else { b'a' };
         let wrong = String::from_utf8(wrong).expect("text");
-        let by_post = |secret: &str| {
-            let form = [("client_id", id.clone()), ("client_secret", secret.to_owned())];
-            form.map(|(name, value)| (name, value))
-        };
+        let by_post = |secret: &str| [("client_id", id.clone()), ("client_secret", secret.to_owned())];
         for bad in [wrong.as_str(), "", "dws_", &secret[..secret.len() - 1], &format!("{secret}a")] {
             let form = by_post(bad);
             let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
