@@ -252,8 +252,8 @@ impl World {
         let (user, client, resource) = (&self.user.id, &self.client.id, &self.resource.uri);
         format!(
             "insert into grants (id, user_id, client_id, client_row, resource, resource_row, organization, oidc, allowance,
-            method, auth_time, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}',
-            '{}', '[]', '{{\"everywhere\":\"\"}}', 'dcr', 1800000000, 1800000000, 1900000000)",
+            method, auth_time, sign_in, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}',
+            '{}', '[]', '{{\"everywhere\":\"\"}}', 'dcr', 1800000000, 'password', 1800000000, 1900000000)",
             resource.folded(),
             self.user.organization
         )
