@@ -62,7 +62,8 @@ pub struct Active {
     /// The narrowing of `scope` to parts of the data tree (RFC 9396).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<Vec<Map<String, Value>>>,
-    /// False when the person is entitled to nothing at the resource server that the token is for; absent otherwise.
+    /// False when the person is entitled to nothing at the resource server that the token is for, with the data of `org`;
+    /// absent otherwise.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub entitled: bool,
     /// The name that its owner gave to an API key.

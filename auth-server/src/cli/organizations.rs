@@ -46,7 +46,7 @@ pub(super) enum Nodes {
         organization: String,
         /// Which.
         path: String,
-        /// Remove the rules that name it or a node below it, and end the grants that do.
+        /// Remove the rules that name it or a node below it, and end the grants and API keys that do.
         #[arg(long)]
         force: bool,
     },
@@ -101,7 +101,10 @@ async fn carry_out_nodes(command: Nodes, desk: Desk<'_>) -> Result<Answer, Failu
         }
         Nodes::Remove { organization, path, force } => {
             let went = organizations::remove_node(desk, &organization, &path, force).await?;
-            let text = format!("removed {path}, with {} rules; {} grants ended", went.rules, went.grants);
+            let text = format!(
+                "removed {path}, with {} rules; {} grants ended and {} API keys were revoked",
+                went.rules, went.grants, went.api_keys
+            );
             Answer::new(text, &view::RemovedNode::from(went))
         }
     }

@@ -1,6 +1,6 @@
 //! `session …`.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde_json::json;
 
 use super::{
@@ -21,10 +21,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "PERSON")]
         user: Option<String>,
     },
-    /// Sign a browser out.
+    /// Sign a browser out, or every browser of a person.
+    #[command(group = ArgGroup::new("which").required(true).args(["id", "user"]))]
     End {
         /// The identifier of the session.
-        id: String,
+        id: Option<String>,
+        /// All of this person: the e-mail address or the identifier. What applications were allowed goes on.
+        #[arg(long, value_name = "PERSON")]
+        user: Option<String>,
     },
 }
 
@@ -44,7 +48,12 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             let text = table(["ID", "PERSON", "SIGNED IN", "LAST SEEN"], &rows, "nobody is signed in");
             Answer::new(text, &shown)
         }
-        Command::End { id } => {
+        Command::End { user: Some(user), .. } => {
+            let sessions = sessions::end_all(desk, &user).await?;
+            Answer::new(format!("ended {sessions} sessions of {user}"), &view::EndedSessions { sessions })
+        }
+        Command::End { id, user: None } => {
+            let id = id.unwrap_or_default();
             sessions::end(desk, &id).await?;
             Answer::new(format!("ended the session {id}"), &json!({ "id": id, "ended": true }))
         }

@@ -7,6 +7,7 @@ use doorward_shared::secret::SystemEntropy;
 use serde_json::json;
 
 use super::{
+    dates::date,
     output::{Answer, Failure, table},
     store::Open,
 };
@@ -16,6 +17,7 @@ use crate::{
     flows::admin::{
         Desk, Standing, identities,
         links::{self, Invitation},
+        passkeys,
         users::{self, Groups, NewUser, Role},
         view,
     },
@@ -47,6 +49,17 @@ pub(super) enum Command {
     ForgetSecondFactor {
         /// The e-mail address of the account.
         email: String,
+    },
+    /// List the passkeys of a person.
+    Passkeys {
+        /// The e-mail address or the identifier of the account.
+        user: String,
+    },
+    /// Remove a passkey, so that nobody signs in with it any more.
+    RemovePasskey {
+        /// The identifier of the passkey.
+        #[arg(allow_hyphen_values = true)]
+        id: String,
     },
     /// List all accounts.
     List,
@@ -134,6 +147,22 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
             let email = users::forget_second_factor(desk, &email).await?;
             let json = json!({ "email": email.as_str(), "second_factor": false });
             Answer::new(format!("took the second factor of {email} away"), &json)
+        }
+        Command::Passkeys { user } => {
+            let (all, user) = passkeys::list(desk, &user).await?;
+            let shown: Vec<_> = all.iter().map(view::Passkey::from).collect();
+            let row = |one: &view::Passkey| {
+                let used = one.last_used_at.map_or_else(|| "never".to_owned(), date);
+                [one.id.clone(), one.name.clone(), date(one.created_at), used]
+            };
+            let rows: Vec<_> = shown.iter().map(row).collect();
+            let none = format!("{} has no passkeys", user.email);
+            Answer::new(table(["ID", "NAME", "REGISTERED", "LAST USED"], &rows, &none), &shown)
+        }
+        Command::RemovePasskey { id } => {
+            let (passkey, user) = passkeys::remove(desk, &id).await?;
+            let text = format!("removed the passkey {:?} of {}", passkey.name, user.email);
+            Answer::new(text, &json!({ "id": passkey.id, "removed": true }))
         }
         Command::List => {
             let users = users::list(desk).await?;

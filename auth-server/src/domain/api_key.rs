@@ -93,6 +93,12 @@ impl Powers {
         }
     }
 
+    /// True when they name this node or one below it.
+    pub fn name(&self, path: &NodePath) -> bool {
+        let named = self.list().unwrap_or_default().iter().filter_map(|power| power.node.as_ref());
+        named.into_iter().any(|node| path.covers(node))
+    }
+
     /// What they allow at a resource server. A tier that it does not have allows nothing.
     pub fn allowance(&self, model: &PermissionModel) -> Allowance {
         match self {

@@ -108,6 +108,8 @@ actions! {
     SessionEnded = "session_ended";
     /// A person ended all their sessions but one.
     OtherSessionsEnded = "other_sessions_ended";
+    /// An administrator ended all sessions of a person.
+    SessionsEnded = "sessions_ended";
     /// A person chose another password; their other sessions ended.
     PasswordChanged = "password_changed";
     /// An account at an upstream provider was linked to an account here.
@@ -130,7 +132,7 @@ actions! {
     RecoveryCodeUsed = "recovery_code_used";
     /// A person registered a passkey.
     PasskeyAdded = "passkey_added";
-    /// A person removed a passkey.
+    /// A passkey was removed, by its person or by an administrator.
     PasskeyRemoved = "passkey_removed";
     /// An account was made.
     UserCreated = "user_created";

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use doorward_shared::{allowance::Allowance, node::NodePath, scope::Scope};
+use doorward_shared::{
+    allowance::{Allowance, MAX_NODES},
+    node::NodePath,
+    scope::Scope,
+};
 
 use super::{
     client::Client,
@@ -42,12 +46,16 @@ pub enum Limit {
     CeilingTier(String),
     /// The client is given nothing here.
     CeilingPlace,
+    /// A token names no more nodes, and others come before this one.
+    TooManyNodes,
 }
 
 /// What this person could allow this client here, or what they may do themselves where there is no client; at the whole
 /// organization, at these nodes, and at those that a rule or the ceiling names.
 pub fn explain(client: Option<&Client>, seat: Seat<'_>, nodes: &[NodePath]) -> Vec<PlaceReport> {
     let (entitled, bound) = (entitlement(seat), client.map(|client| ceiling(client, seat)));
+    let whole = bound.as_ref().map_or_else(|| entitled.clone(), |bound| entitled.intersection(bound));
+    let carried = whole.first_nodes(MAX_NODES);
     let by_rules = seat.rules.iter().filter(|rule| counts(rule, seat)).map(|rule| &rule.says.place);
     let by_ceiling = client.into_iter().flat_map(|client| &client.ceiling_places);
     let by_ceiling = by_ceiling.filter(|place| place.realm.means(seat.organization, seat.user));
@@ -57,7 +65,10 @@ pub fn explain(client: Option<&Client>, seat: Seat<'_>, nodes: &[NodePath]) -> V
     let report = |node: Option<&NodePath>| {
         let tiers = seat.resource.model.tiers().iter().map(|tier| {
             let atoms = seat.resource.model.expand([tier.id.as_str()]).unwrap_or_default();
-            let limits = limits(client, seat, (&entitled, bound.as_ref()), &atoms, node);
+            let mut limits = limits(client, seat, (&entitled, bound.as_ref()), &atoms, node);
+            if limits.is_empty() && !holds(&carried, &atoms, node) {
+                limits.push(Limit::TooManyNodes);
+            }
             TierReport { tier: tier.id.clone(), limits }
         });
         PlaceReport { node: node.cloned(), tiers: tiers.collect() }
@@ -72,10 +83,7 @@ fn limits(
     atoms: &Scope,
     node: Option<&NodePath>,
 ) -> Vec<Limit> {
-    let held = |allowance: &Allowance| {
-        let held = node.map_or_else(|| allowance.held_everywhere().clone(), |node| allowance.held_at(node));
-        atoms.is_subset(&held)
-    };
+    let held = |allowance: &Allowance| holds(allowance, atoms, node);
     let mut limits = Vec::new();
     if seat.user.disabled_at.is_some() {
         limits.push(Limit::PersonDisabled);
@@ -99,6 +107,11 @@ fn limits(
         limits.push(Limit::CeilingPlace);
     }
     limits
+}
+
+fn holds(allowance: &Allowance, atoms: &Scope, node: Option<&NodePath>) -> bool {
+    let held = node.map_or_else(|| allowance.held_everywhere().clone(), |node| allowance.held_at(node));
+    atoms.is_subset(&held)
 }
 
 #[cfg(test)]
@@ -167,5 +180,37 @@ mod tests {
         assert!(
             report.iter().flat_map(|place| &place.tiers).all(|tier| tier.limits == [Limit::PersonDisabled])
         );
+    }
+    #[test]
+    fn nodes_beyond_those_that_a_token_names_are_named() {
+        let user = fixture::user();
+        let resource = Resource { access: Access::Listed, ..fixture::resource() };
+        let rule = |path: &str| Rule {
+            id: EntitlementId::generate(NOW, &SystemEntropy),
+            says: Entitlement {
+                holder: Holder::Everyone,
+                tier: "read".to_owned(),
+                resource: None,
+                place: Place { realm: Realm::Own, node: Some(node(path)) },
+            },
+            created_at: NOW,
+            disabled_at: None,
+        };
+        let rules: Vec<_> = (0..MAX_NODES + 2).map(|i| rule(&format!("n{i:03}"))).collect();
+        let seat = Seat { user: &user, resource: &resource, organization: &user.organization, rules: &rules };
+        let cut = |client: Option<&Client>| -> Vec<String> {
+            let report = explain(client, seat, &[node("n001/below"), node("n065/below")]);
+            let cut = |place: &&PlaceReport| place.tiers[0].limits == [Limit::TooManyNodes];
+            report
+                .iter()
+                .filter(cut)
+                .filter_map(|place| place.node.as_ref())
+                .map(ToString::to_string)
+                .collect()
+        };
+        assert_eq!(cut(None), ["n064", "n065", "n065/below"]);
+        // Where the ceiling leaves room, nothing is cut.
+        let one = vec![Place { realm: Realm::Own, node: Some(node("n065")) }];
+        assert!(cut(Some(&Client { ceiling_places: one, ..fixture::client() })).is_empty());
     }
 }

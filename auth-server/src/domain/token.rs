@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{
     client::Client,
-    entitlement::{Rule, Seat, effective, is_entitled},
+    entitlement::{Rule, Seat, effective, entitlement},
     grant::{Grant, may_issue},
     policy::Policy,
     resource::Resource,
@@ -43,15 +43,19 @@ pub struct Carried {
     pub scope: Scope,
     /// Where permissions are allowed, when that is not everywhere (RFC 9396).
     pub details: Option<Vec<Map<String, Value>>>,
-    /// Whether the person may do anything at the resource, with any data.
+    /// Whether the person may do anything at the resource with the data that the token is for.
     pub entitled: bool,
 }
 
 impl Subject<'_> {
     /// What is allowed now, where: the effective permission.
     fn allowance(&self) -> Allowance {
-        let Self { grant, user, client, resource, rules } = *self;
-        effective(&grant.allowance, client, Seat { user, resource, organization: &grant.organization, rules })
+        effective(&self.grant.allowance, self.client, self.seat())
+    }
+
+    fn seat(&self) -> Seat<'_> {
+        let Self { grant, user, resource, rules, .. } = *self;
+        Seat { user, resource, organization: &grant.organization, rules }
     }
 
     /// What a token made now may carry: the granted OpenID Connect scopes, and the effective permissions. `narrowed_to` is
@@ -74,7 +78,7 @@ impl Subject<'_> {
     fn carried(&self, oidc: &Scope, allowance: &Allowance) -> Carried {
         // What is left out is not allowed: too long a token would be refused whole.
         let allowance = allowance.first_nodes(MAX_NODES);
-        let entitled = is_entitled(self.user, self.resource, self.rules);
+        let entitled = !entitlement(self.seat()).is_empty();
         Carried { scope: oidc.union(&allowance.atoms()), details: allowance.to_details(), entitled }
     }
 

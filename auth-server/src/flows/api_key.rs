@@ -10,7 +10,7 @@ use super::Context;
 use crate::{
     domain::{
         api_key::{ApiKeySecret, effective, is_live},
-        entitlement::{Seat, is_entitled},
+        entitlement::{Seat, entitlement},
         resource::Resource,
     },
     store::StoreError,
@@ -43,7 +43,7 @@ pub(super) async fn about(
         active: true,
         token_type: "Bearer".to_owned(),
         iss: ctx.policy.issuer.as_str().to_owned(),
-        entitled: is_entitled(&user, resource, &rules),
+        entitled: !entitlement(seat).is_empty(),
         sub: user.id.to_string(),
         aud: resource.uri.as_str().to_owned(),
         exp: key.expires_at,

@@ -136,12 +136,12 @@ pub trait Sessions: Send + Sync {
     async fn touch_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<()>;
     /// Ends a session at the event's time. `Lost`: it was over already.
     async fn end_session(&self, hash: &SecretHash<SessionCookie>, event: &Event) -> Result<Applied>;
-    /// Ends all sessions of a person but this one, at the event's time. Answers how many, and writes that number into the event
+    /// Ends all sessions of a person, but for one if it is named, at the event's time. Answers how many, and writes that number into the event
     /// as `sessions`.
-    async fn end_other_sessions(
+    async fn end_sessions(
         &self,
         user: &UserId,
-        keep: &SecretHash<SessionCookie>,
+        keep: Option<&SecretHash<SessionCookie>>,
         event: &Event,
     ) -> Result<u64>;
 }

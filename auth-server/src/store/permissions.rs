@@ -5,6 +5,7 @@ use doorward_shared::{node::NodePath, resource::ResourceUri};
 
 use super::{Applied, Result};
 use crate::domain::{
+    api_key::ApiKey,
     audit::Event,
     entitlement::{Change, Rule},
     ids::{EntitlementId, GrantId, OrganizationId, UserId},
@@ -35,6 +36,8 @@ pub trait Organizations: Send + Sync {
     ) -> Result<Applied>;
     /// The grants that have not ended and that name this node or one below it.
     async fn grants_naming(&self, organization: &OrganizationId, path: &NodePath) -> Result<Vec<GrantId>>;
+    /// The API keys that were not revoked and that name this node or one below it.
+    async fn api_keys_naming(&self, organization: &OrganizationId, path: &NodePath) -> Result<Vec<ApiKey>>;
 }
 
 /// Rules, and whom a resource server is for.

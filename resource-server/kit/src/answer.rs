@@ -24,7 +24,7 @@ pub enum Refusal {
     RepeatedCredentials,
     /// The token is good and does not allow what was asked.
     InsufficientScope,
-    /// The token is good, and its person is entitled to nothing at this resource.
+    /// The token is good, and its person is entitled to nothing at this resource with the data that the token is for.
     NotEntitled,
     /// The API key is good, and made as many requests as it may for now.
     RateLimited(Arc<RateLimited>),
@@ -93,10 +93,14 @@ impl ResourceServer {
                 ErrorCode::InsufficientScope.status(),
                 ErrorCode::InsufficientScope.as_str(),
                 &format!(
-                    "You are signed in, and your account is entitled to nothing at {}. Signing in again does not change \
-                     that. An administrator of the authorization server has to map one of your groups to this resource, \
-                     or to give your account an entitlement there; after that, it works with your next token.",
-                    self.documents.name
+                    "You are signed in, and your account is entitled to nothing at {} with the data of the organization that \
+                     this connection is for. What is missing is a group mapping: an administrator of the authorization \
+                     server has to map one of your groups to {resource}, put you into a group that is, or give your account \
+                     an entitlement (doorward entitlement add --resource {resource}); after that, it works with your next \
+                     token, and you need not sign in again. If you may use another organization, disconnect, connect \
+                     again, and choose it on the consent page.",
+                    self.documents.name,
+                    resource = self.resource,
                 ),
             ),
             Refusal::RateLimited(limited) => too_many(&limited),

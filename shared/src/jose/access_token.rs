@@ -50,7 +50,7 @@ pub struct AccessTokenClaims {
     /// A narrowing of `scope` to parts of the data tree (RFC 9396). Whoever does not understand it must allow nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<Vec<Map<String, Value>>>,
-    /// False when the person is entitled to nothing at this resource, so that the resource server can say so (403) and no
+    /// False when the person is entitled to nothing at this resource with the data of `org`, so that the resource server can say so (403) and no
     /// client tries again and again. Written only then: a token without it is of somebody who is entitled to something, and
     /// may have ticked nothing.
     #[serde(skip_serializing_if = "is_true")]

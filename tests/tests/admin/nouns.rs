@@ -132,6 +132,42 @@ async fn a_resource_server_is_found_by_its_address_and_by_its_identifier() {
 }
 
 #[tokio::test]
+async fn a_lost_passkey_is_found_and_removed() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["users:read", "users:write"]);
+    let path = format!("/users/{}/passkeys", house.alice().email);
+    assert_eq!(admin.all(&path, 50).await, Vec::<Value>::new());
+    // Only a browser registers one; these have no device.
+    for (id, at) in [("-lost", 1), ("kept_", 2), ("other", 3)] {
+        house.alter(&format!(
+            "insert into passkeys (id, user_id, name, public_key, counter, created_at)
+             select '{id}', id, 'Phone', '', 0, {at} from users where email = '{}'",
+            house.alice().email
+        ));
+    }
+    let all = admin.all(&path, 1).await;
+    assert_eq!(all.iter().map(|one| one["id"].clone()).collect::<Vec<_>>(), ["-lost", "kept_", "other"]);
+    assert_eq!(
+        (&all[0]["name"], &all[0]["created_at"], &all[0]["last_used_at"]),
+        (&json!("Phone"), &json!(1), &Value::Null)
+    );
+    assert!(all[0].get("public_key").is_none());
+    assert_eq!(house.cli(&["user", "passkeys", &house.alice().email, "--json"], "").json(), json!(all));
+    assert_eq!(house.cli(&["user", "remove-passkey", "-lost", "--json"], "").json()["removed"], true);
+    assert_eq!(admin.delete("/passkeys/other").await.status, 204);
+    for gone in ["/passkeys/-lost", "/passkeys/other", "/passkeys/x"] {
+        expect_problem(&admin.delete(gone).await, 404, "not_found");
+    }
+    expect_problem(&admin.get("/users/nobody@example.test/passkeys").await, 404, "not_found");
+    assert_eq!(admin.all(&path, 50).await.len(), 1);
+    let trail = Admin::with(&house, &["audit:read"]).all("/audit?action=passkey_removed", 50).await;
+    assert_eq!(
+        trail.iter().map(|line| line["detail"]["name"].clone()).collect::<Vec<_>>(),
+        ["Phone", "Phone"]
+    );
+}
+
+#[tokio::test]
 async fn a_browser_is_listed_and_signed_out() {
     let house = house().await;
     let admin = Admin::with(&house, &["sessions:read", "sessions:write"]);
@@ -155,6 +191,21 @@ async fn a_browser_is_listed_and_signed_out() {
     for gone in [id.as_str(), "ses_x", "x"] {
         expect_problem(&admin.delete(&format!("/sessions/{gone}")).await, 404, "not_found");
     }
+    let others = format!("/users/{}/sessions", bob.email);
+    signed_in(&house, house.alice()).await;
+    assert_eq!(admin.delete(&others).await.expect(200)["sessions"], 2);
+    assert_eq!(admin.delete(&others).await.expect(200)["sessions"], 0);
+    assert_eq!(admin.all("/sessions", 50).await.len(), 1, "the sessions of others go on");
+    expect_problem(&admin.delete("/users/nobody@example.test/sessions").await, 404, "not_found");
+    signed_in(&house, &bob).await;
+    let ended = house.cli(&["session", "end", "--user", &bob.email, "--json"], "").json();
+    assert_eq!(ended["sessions"], 1);
+    let trail = Admin::with(&house, &["audit:read"]).all("/audit?action=sessions_ended", 50).await;
+    assert_eq!(
+        trail.iter().map(|line| line["detail"]["sessions"].clone()).collect::<Vec<_>>(),
+        [json!(1), json!(2)]
+    );
+    signed_in(&house, house.alice()).await;
     let rest = house.cli(&["session", "list", "--json"], "").json();
     let ended = house.cli(&["session", "end", &text(&rest[0]["id"]), "--json"], "").json();
     assert_eq!(ended["ended"], true);
@@ -239,7 +290,7 @@ async fn organizations_nodes_and_rules_are_made_shown_and_removed() {
     let remove = format!("{nodes}/remove");
     expect_problem(&admin.send("POST", &remove, &json!({"path": "alpha"})).await, 409, "conflict");
     let gone = admin.send("POST", &remove, &json!({"path": "alpha", "force": true})).await.expect(200);
-    assert_eq!(gone, json!({"rules": 1, "grants": 0}));
+    assert_eq!(gone, json!({"rules": 1, "grants": 0, "api_keys": 0}));
     expect_problem(&admin.send("POST", &remove, &json!({"path": "alpha"})).await, 404, "not_found");
     for nothing in [path.as_str(), "/entitlements/x", "/entitlements/ent_01J00000000000000000000000"] {
         expect_problem(&admin.delete(nothing).await, 404, "not_found");

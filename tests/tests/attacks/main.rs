@@ -9,6 +9,7 @@ mod authorization_request;
 mod browser;
 mod client_authentication;
 mod code;
+mod consent;
 mod cookies;
 mod ended;
 mod feed;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 e2e::on_both_stores!(
     who_is_named_by_no_rule_consents_is_refused_and_may_after_the_next_refresh,
+    who_may_use_another_organization_only_is_told_so,
     a_group_that_is_lost_is_gone_at_the_next_refresh_and_at_once_for_introspection,
     a_grant_is_for_the_ticked_nodes_of_the_chosen_organization,
     what_was_not_offered_is_not_chosen,
@@ -100,6 +101,24 @@ async fn who_is_named_by_no_rule_consents_is_refused_and_may_after_the_next_refr
     assert_eq!(tokens.permissions(), ["artifacts:create", "artifacts:read", "artifacts:update"]);
     assert_eq!(details(&tokens), json!([at("alpha", &["create", "read", "update"])]));
     assert_eq!(Mcp::hello(house.mcp_url(), &tokens.access).await.status, 200);
+}
+
+async fn who_may_use_another_organization_only_is_told_so(store: Store) {
+    let house = House::start(store).await;
+    acme(&house);
+    let alice = house.alice().email.clone();
+    let mut session = Session::begin(&house, &["destroy"]).await;
+    assert_eq!(session.tokens.permissions().len(), 5);
+    rule(&house, &["--user", &alice, "--tier", "read", "--organization", "Acme", "--node", "alpha"]);
+    session.refresh().await;
+    assert_eq!(decode(&session.tokens.access).1["entitled"], false);
+    let refused = Mcp::hello(house.mcp_url(), &session.tokens.access).await;
+    let told = refused.expect_error(403, "insufficient_scope");
+    assert!(told.contains("organization") && told.contains("choose it on the consent page"), "{told}");
+    assert!(told.contains("group mapping") && told.contains(house.mcp_url()), "{told}");
+    let again = Session::of(session.client.clone(), house.alice(), &["read"]).await;
+    assert_eq!(details(&again.tokens), json!([at("alpha", &["read"])]));
+    assert_eq!(Mcp::hello(house.mcp_url(), &again.tokens.access).await.status, 200);
 }
 
 async fn a_group_that_is_lost_is_gone_at_the_next_refresh_and_at_once_for_introspection(store: Store) {
@@ -319,14 +338,36 @@ async fn removing_a_node_ends_what_names_it_and_says_so_first(store: Store) {
     let asked = consent_of(&house, &client, house.alice()).await;
     let named = agree(&client, &asked, &[], &[("tier", "read"), ("node", "alpha/site/specs")]).await;
     let mut whole = Session::of(client.clone(), house.alice(), &["read"]).await;
+    let key = |name: &str, node: &str| {
+        let arguments = [
+            "key",
+            "create",
+            "--user",
+            "alice@example.test",
+            "--name",
+            name,
+            "--tier",
+            "read",
+            "--organization",
+            "Acme",
+        ];
+        house.cli(&[&arguments[..], &["--node", node, "--json"]].concat(), "").json()["id"].clone()
+    };
+    let (inside, outside) = (key("In", "alpha/site"), key("Out", "beta"));
     let remove =
         |more: &[&str]| house.cli(&[&["node", "remove", "Acme", "alpha", "--json"], more].concat(), "");
     let refused = remove(&[]);
     assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("1 rules and 1 grants"), "{}", refused.stderr);
-    assert_eq!(remove(&["--force"]).json(), json!({"rules": 1, "grants": 1}));
+    assert!(refused.stderr.contains("1 rules, 1 grants and 1 API keys"), "{}", refused.stderr);
+    assert_eq!(remove(&["--force"]).json(), json!({"rules": 1, "grants": 1, "api_keys": 1}));
     assert_eq!(client.refresh(&named.refresh).await.status, 400);
     whole.refresh().await;
+    let keys = house.cli(&["key", "list", "--json"], "").json();
+    let state = |id: &Value| {
+        keys.as_array().expect("a list").iter().find(|key| &key["id"] == id).expect("it is there")["state"]
+            .clone()
+    };
+    assert_eq!((state(&inside), state(&outside)), (json!("revoked"), json!("active")));
     let nodes = house.cli(&["node", "list", "Acme", "--json"], "").json();
     assert_eq!(nodes.as_array().expect("a list").len(), 1);
     let asked = consent_of(&house, &client, house.alice()).await;

@@ -145,6 +145,7 @@ impl Since {
             | Action::SignedOut
             | Action::SessionEnded
             | Action::OtherSessionsEnded
+            | Action::SessionsEnded
             | Action::PasskeyAdded
             | Action::UserInvited
             | Action::ResetLinkMade

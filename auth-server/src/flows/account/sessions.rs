@@ -32,5 +32,5 @@ pub async fn end(ctx: &Context, person: &SignedIn, id: &str, peer: &Peer) -> Res
 pub async fn end_others(ctx: &Context, person: &SignedIn, peer: &Peer) -> Result<u64, StoreError> {
     let id = &person.user.id;
     let event = ctx.event(Action::OtherSessionsEnded, Actor::User(id.clone()), peer, ctx.now()).on(id);
-    ctx.store.end_other_sessions(id, &person.session.hash, &event).await
+    ctx.store.end_sessions(id, Some(&person.session.hash), &event).await
 }

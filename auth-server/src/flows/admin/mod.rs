@@ -10,6 +10,7 @@ pub mod identities;
 pub mod links;
 pub mod mappings;
 pub mod organizations;
+pub mod passkeys;
 pub mod places;
 pub mod resources;
 pub mod sessions;

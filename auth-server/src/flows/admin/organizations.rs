@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
+        api_key::{State, revoke as withdraw},
         audit::Action,
         ids::OrganizationId,
         organization::{Node, Organization, OrganizationName, check_name},
@@ -45,8 +46,8 @@ pub enum OrganizationError {
     UnknownNode(NodePath),
     /// Something names it.
     #[error(
-        "{rules} rules and {grants} grants name {node} or a node below it; remove them first, or say so (--force, or \
-         \"force\": true): the rules are removed and the grants end"
+        "{rules} rules, {grants} grants and {api_keys} API keys name {node} or a node below it; remove them first, or say so \
+         (--force, or \"force\": true): the rules are removed, the grants end and the keys are revoked"
     )]
     Named {
         /// The node.
@@ -55,6 +56,8 @@ pub enum OrganizationError {
         rules: usize,
         /// How many grants.
         grants: usize,
+        /// How many live API keys.
+        api_keys: usize,
     },
     /// The store does not answer.
     #[error(transparent)]
@@ -68,6 +71,8 @@ pub struct WentWith {
     pub rules: usize,
     /// Grants that did.
     pub grants: usize,
+    /// API keys that did.
+    pub api_keys: usize,
 }
 
 /// Makes an organization.
@@ -152,17 +157,46 @@ pub async fn remove_node(
     };
     let rules = desk.store.rules().await?.iter().filter(|rule| naming(rule)).count();
     let grants = desk.store.grants_naming(&organization, &path).await?.len();
-    if !force && rules + grants > 0 {
-        return Err(OrganizationError::Named { node: path, rules, grants });
+    let keys = desk.store.api_keys_naming(&organization, &path).await?;
+    let api_keys = keys.iter().filter(|key| key.state(now) == State::Active).count();
+    if !force && rules + grants + api_keys > 0 {
+        return Err(OrganizationError::Named { node: path, rules, grants, api_keys });
     }
-    let mut went = WentWith { rules, grants: end_grants(desk, &organization, &path, now).await? };
+    let mut went = WentWith {
+        rules,
+        grants: end_grants(desk, &organization, &path, now).await?,
+        api_keys: end_keys(desk, &organization, &path, now).await?,
+    };
     let event = desk.event(Action::NodeRemoved, &organization, now).with("node", path.as_str());
     if desk.store.remove_node(&organization, &path, &event).await? == Applied::Lost {
         return Err(OrganizationError::UnknownNode(path));
     }
-    // Those that were allowed while the others ended. From here on the consent page does not offer the node.
+    // Those that were allowed while the others ended. From here on neither the consent page nor a new key takes the node.
     went.grants += end_grants(desk, &organization, &path, now).await?;
+    went.api_keys += end_keys(desk, &organization, &path, now).await?;
     Ok(went)
+}
+
+/// Expired keys end with the others, silently: nothing that names the node is left.
+async fn end_keys(
+    desk: Desk<'_>,
+    organization: &OrganizationId,
+    path: &NodePath,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for key in desk.store.api_keys_naming(organization, path).await? {
+        let Some(withdrawal) = withdraw(&key, &desk.policy.token, now) else { continue };
+        let event = desk
+            .event(Action::ApiKeyRevoked, &key.id, now)
+            .with("user", key.user_id.as_str())
+            .with("node_removed", path.as_str());
+        let live = key.state(now) == State::Active;
+        if desk.store.revoke_api_key(&withdrawal, &event).await? == Applied::Done && live {
+            ended += 1;
+        }
+    }
+    Ok(ended)
 }
 
 async fn end_grants(

@@ -70,6 +70,13 @@ pub async fn end(desk: Desk<'_>, id: &str) -> Result<(), SessionError> {
     }
 }
 
+/// Signs a person out of every browser. Answers how many. What applications were allowed goes on: revoke grants for that.
+pub async fn end_all(desk: Desk<'_>, who: &str) -> Result<u64, SessionError> {
+    let user = users::show(desk, who).await?;
+    let event = desk.event(Action::SessionsEnded, &user.id, desk.clock.now());
+    Ok(desk.store.end_sessions(&user.id, None, &event).await?)
+}
+
 impl From<&Session> for view::Session {
     fn from(session: &Session) -> Self {
         Self {

@@ -13,6 +13,7 @@ mod guard;
 mod identities;
 mod openapi;
 mod organizations;
+mod passkeys;
 mod problem;
 mod query;
 mod resources;

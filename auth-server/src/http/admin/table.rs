@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{
     access, admin_keys, api_keys, audit, clients, entitlements, grants, identities, openapi, organizations,
-    resources,
+    passkeys, resources,
     route::{
         Method::{Delete, Get, Patch, Post},
         Route,
@@ -46,6 +46,9 @@ fn all() -> Vec<Route> {
         Route::new((Patch, "/users/{id}"), "set_user_groups", Need(Users, Write), "Say which groups a person is in.", users::change).fresh().conflicts(),
         Route::new((Post, "/users/{id}/reset"), "reset_user", Need(Users, Write), "Make a one-time link with which the person chooses another password. For an administrator a key needs the permission `*`.", users::reset).fresh().conflicts(),
         Route::new((Delete, "/users/{id}/second-factor"), "forget_second_factor", Need(Users, Write), "Take the second factor of a person away. For an administrator a key needs the permission `*`.", users::forget_second_factor).fresh(),
+        Route::new((Get, "/users/{id}/passkeys"), "list_passkeys", Need(Users, Read), "List the passkeys of a person, oldest first.", passkeys::list),
+        Route::new((Delete, "/passkeys/{id}"), "remove_passkey", Need(Users, Write), "Remove a passkey, so that nobody signs in with it any more.", passkeys::remove).fresh(),
+        Route::new((Delete, "/users/{id}/sessions"), "end_sessions", Need(Sessions, Write), "Sign a person out of every browser. What applications were allowed goes on.", users::end_sessions),
         Route::new((Post, "/users/{id}/disable"), "disable_user", Need(Users, Write), "Disable an account: its sessions and grants end.", users::disable).fresh(),
         Route::new((Post, "/users/{id}/enable"), "enable_user", Need(Users, Write), "Enable a disabled account. Nothing that ended comes back.", users::enable).fresh(),
 

@@ -13,6 +13,7 @@ use crate::{
     flows::admin::{
         Standing,
         links::{self, Invitation},
+        sessions,
         users::{self, Groups, NewUser, Role, UserError},
         view,
     },
@@ -131,6 +132,16 @@ pub(super) async fn forget_second_factor(call: Call, _: NoQuery, _: NoBody) -> R
     }
     users::forget_second_factor(call.desk(), user.id.as_str()).await?;
     Ok(Gone)
+}
+
+pub(super) async fn end_sessions(
+    call: Call,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<Shown<view::EndedSessions>, Problem> {
+    let user = named(&call).await?;
+    let sessions = sessions::end_all(call.desk(), user.id.as_str()).await?;
+    Ok(Shown(view::EndedSessions { sessions }))
 }
 
 pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::User>, Problem> {

@@ -97,6 +97,15 @@ impl ApiKeys for Database {
 }
 
 impl Database {
+    /// The scoped keys for the data of this organization that were not revoked.
+    pub(super) async fn api_keys_within(&self, organization: &OrganizationId) -> Result<Vec<ApiKey>> {
+        let sql = keys_where!(
+            "api_keys.organization = $1 and api_keys.revoked_at is null and api_keys.powers is not null order by api_keys.id"
+        );
+        let rows = sqlx::query(sql).bind(organization.as_str()).fetch_all(&self.reader).await?;
+        rows.iter().map(|one| row(one).map(|(key, _)| key)).collect()
+    }
+
     async fn try_insert_api_key(&self, key: &ApiKey, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
         let folded = key.resource.as_ref().map(ResourceUri::folded);

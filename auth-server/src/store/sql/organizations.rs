@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
+        api_key::ApiKey,
         audit::Event,
         ids::{GrantId, OrganizationId},
         organization::{Node, Organization},
@@ -75,6 +76,12 @@ impl Organizations for Database {
             }
         }
         Ok(naming)
+    }
+
+    async fn api_keys_naming(&self, organization: &OrganizationId, path: &NodePath) -> Result<Vec<ApiKey>> {
+        let mut keys = self.api_keys_within(organization).await?;
+        keys.retain(|key| key.powers.name(path));
+        Ok(keys)
     }
 }
 

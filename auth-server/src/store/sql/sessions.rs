@@ -81,14 +81,14 @@ impl Sessions for Database {
         Ok(Applied::Done)
     }
 
-    async fn end_other_sessions(
+    async fn end_sessions(
         &self,
         user: &UserId,
-        keep: &SecretHash<SessionCookie>,
+        keep: Option<&SecretHash<SessionCookie>>,
         event: &Event,
     ) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let ended = end_others(user, Some(keep), event.at, &mut tx).await?;
+        let ended = end_others(user, keep, event.at, &mut tx).await?;
         if ended == 0 {
             tx.rollback().await?;
             return Ok(0);

@@ -1,5 +1,6 @@
 //! What somebody would get, and what a mapping document comes to.
 
+use doorward_shared::allowance::MAX_NODES;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -70,6 +71,10 @@ fn words(limit: &Limit) -> String {
         Limit::NoRule => "no rule lets the person or one of their groups do it here".to_owned(),
         Limit::CeilingTier(tier) => format!("the ceiling of the client is the tier {tier}"),
         Limit::CeilingPlace => "the ceiling of the client leaves this place out".to_owned(),
+        Limit::TooManyNodes => format!(
+            "a token names {MAX_NODES} nodes at most, and so many come before this one; allow a node above them instead, or \
+             choose fewer on the consent page"
+        ),
     }
 }
 

@@ -138,6 +138,42 @@ pub struct Session {
     pub last_seen_at: Timestamp,
 }
 
+/// The sessions of a person that were ended.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct EndedSessions {
+    /// How many.
+    pub sessions: u64,
+}
+
+/// A passkey of a person.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Passkey {
+    /// Its identifier, which its device chose.
+    pub id: String,
+    /// Whose it is.
+    pub user_id: String,
+    /// What its person calls it.
+    pub name: String,
+    /// When it was registered.
+    #[schemars(with = "i64")]
+    pub created_at: Timestamp,
+    /// When somebody last signed in with it.
+    #[schemars(with = "Option<i64>")]
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl From<&domain::passkey::Passkey> for Passkey {
+    fn from(passkey: &domain::passkey::Passkey) -> Self {
+        Self {
+            id: passkey.id.clone(),
+            user_id: passkey.user.to_string(),
+            name: passkey.name.clone(),
+            created_at: passkey.created_at,
+            last_used_at: passkey.last_used_at,
+        }
+    }
+}
+
 /// What is allowed at one node and below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AllowedAt {

@@ -67,11 +67,13 @@ pub struct RemovedNode {
     pub rules: usize,
     /// How many grants ended.
     pub grants: usize,
+    /// How many live API keys were revoked.
+    pub api_keys: usize,
 }
 
 impl From<WentWith> for RemovedNode {
-    fn from(WentWith { rules, grants }: WentWith) -> Self {
-        Self { rules, grants }
+    fn from(WentWith { rules, grants, api_keys }: WentWith) -> Self {
+        Self { rules, grants, api_keys }
     }
 }
 
