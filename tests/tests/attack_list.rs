@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The groups of the list, and how many cases each has.
-const GROUPS: [(&str, usize); 21] = [
+const GROUPS: [(&str, usize); 22] = [
     ("AZ", 25),
     ("RU", 35),
     ("CD", 21),
