@@ -65,6 +65,8 @@ pub enum Name {
     PasskeyScript,
     /// One's own API keys.
     AccountKeys,
+    /// One's own accounts at upstream providers.
+    AccountProviders,
     /// The stylesheet.
     Stylesheet,
     /// The icon of the pages.
@@ -137,7 +139,8 @@ impl Endpoint {
             | Name::AccountSessions
             | Name::AccountPasskeys
             | Name::AccountCode
-            | Name::AccountKeys => "GET, POST",
+            | Name::AccountKeys
+            | Name::AccountProviders => "GET, POST",
             Name::Introspect | Name::Leaked | Name::Logout | Name::LoginCode | Name::LoginPasskey => "POST",
             Name::AdminApi => "GET, POST, PATCH, DELETE",
             Name::Healthz | Name::Readyz => "GET, HEAD",
@@ -195,6 +198,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::AccountCode, &["/account/code"], Cors::None, Cache::NoStore),
     (Name::PasskeyScript, &[PASSKEY_SCRIPT], Cors::None, Cache::Forever),
     (Name::AccountKeys, &["/account/keys"], Cors::None, Cache::NoStore),
+    (Name::AccountProviders, &["/account/providers"], Cors::None, Cache::NoStore),
     (Name::Stylesheet, &[STYLESHEET], Cors::None, Cache::Forever),
     (Name::Icon, &[ICON], Cors::None, Cache::Minutes),
 ];

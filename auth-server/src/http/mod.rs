@@ -131,6 +131,9 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::AccountKeys => resource
             .route(web::get().to(browser::account::api_keys::get))
             .route(web::post().to(browser::account::api_keys::post)),
+        Name::AccountProviders => resource
+            .route(web::get().to(browser::account::providers::get))
+            .route(web::post().to(browser::account::providers::post)),
         Name::Home => resource.route(web::get().to(browser::home::get)),
         Name::Stylesheet => resource.route(web::get().to(pages::stylesheet)),
         Name::Icon => resource.route(web::get().to(pages::icon)),

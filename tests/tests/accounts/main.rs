@@ -5,5 +5,6 @@ mod keys;
 mod links;
 mod passkeys;
 mod person;
+mod providers;
 mod second_factor;
 mod sessions;

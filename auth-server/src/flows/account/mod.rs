@@ -5,5 +5,6 @@ pub mod apps;
 pub mod links;
 pub mod passkeys;
 pub mod password;
+pub mod providers;
 pub mod second_factor;
 pub mod sessions;

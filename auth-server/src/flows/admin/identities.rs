@@ -1,7 +1,5 @@
 //! Accounts of people at upstream providers.
 
-use doorward_shared::time::Timestamp;
-
 use super::{
     Desk,
     users::{self, UserError},
@@ -9,11 +7,10 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::Action,
         ids::IdentityId,
-        revocation::revoke,
         upstream::{Identity, Source},
     },
+    flows::upstream::unlink,
     store::{Applied, StoreError},
 };
 
@@ -57,20 +54,10 @@ pub async fn unlink(desk: Desk<'_>, id: &str) -> Result<Identity, IdentityError>
     remove(desk, identity).await
 }
 
-/// Grants that were made while signed in through it end first, so that whoever is interrupted begins again; sessions and groups
-/// go with the link.
 async fn remove(desk: Desk<'_>, identity: Identity) -> Result<Identity, IdentityError> {
-    let now: Timestamp = desk.clock.now();
-    for grant in desk.store.grants_through(&identity.user_id, &identity.provider).await? {
-        let Some(revocation) = revoke(&grant, &desk.policy.token, now) else { continue };
-        let event = desk.event(Action::GrantRevoked, &grant.id, now).with("user", grant.user_id.as_str());
-        let _ended = desk.store.end_grant(&revocation, &event).await?;
-    }
-    let event = desk
-        .event(Action::IdentityUnlinked, &identity.id, now)
-        .with("provider", identity.provider.as_str())
-        .with("user", identity.user_id.as_str());
-    match desk.store.remove_identity(&identity, &event).await? {
+    let now = desk.clock.now();
+    let event = |action| desk.event(action, &identity.id, now);
+    match unlink::unlink(desk.store, desk.policy, &identity, now, event).await? {
         Applied::Done => Ok(identity),
         Applied::Lost => Err(IdentityError::Unknown(identity.id.to_string())),
     }

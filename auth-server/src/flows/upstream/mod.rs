@@ -4,6 +4,7 @@
 
 mod link;
 mod renew;
+pub mod unlink;
 
 use doorward_shared::{
     secret::{BrowserCookie, Secret, UpstreamState},

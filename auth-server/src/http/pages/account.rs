@@ -1,6 +1,7 @@
 //! The pages on which people look after their own accounts.
 
 pub(in crate::http) mod keys;
+pub(in crate::http) mod providers;
 
 use actix_web::{HttpResponse, http::StatusCode};
 use askama::Template;
@@ -48,6 +49,8 @@ pub(in crate::http) struct Overview {
     /// How many recovery codes are left; `None` without a second factor.
     pub(in crate::http) second_factor: Option<u64>,
     pub(in crate::http) keys: usize,
+    /// Accounts at upstream providers.
+    pub(in crate::http) providers: usize,
 }
 
 pub(super) struct Link {
@@ -111,7 +114,9 @@ pub(super) fn links(site: &Site, here: Section) -> Vec<Link> {
         title: section.title(),
         here: section == here,
     };
-    Section::ALL.into_iter().map(link).collect()
+    let there =
+        |section: &Section| *section != Section::Providers || !site.context.policy.upstream.is_empty();
+    Section::ALL.into_iter().filter(there).map(link).collect()
 }
 
 pub(super) fn sign_out(site: &Site) -> String {
@@ -130,7 +135,7 @@ pub(in crate::http) fn overview(
         text,
     };
     let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-    let rows = vec![
+    let mut rows = vec![
         row(Section::Apps, count(all.apps, "app", "apps")),
         row(Section::Password, "change it".to_owned()),
         row(Section::Passkeys, count(all.passkeys, "passkey", "passkeys")),
@@ -138,6 +143,9 @@ pub(in crate::http) fn overview(
         row(Section::Sessions, count(all.sessions, "browser", "browsers")),
         row(Section::Keys, count(all.keys, "key", "keys")),
     ];
+    if !site.context.policy.upstream.is_empty() {
+        rows.push(row(Section::Providers, count(all.providers, "account", "accounts")));
+    }
     let links = links(site, shell.section);
     html(status, &OverviewTemplate { frame: frame(site), links, sign_out: sign_out(site), shell, rows })
 }

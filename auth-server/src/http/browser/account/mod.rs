@@ -4,6 +4,7 @@ pub(in crate::http) mod api_keys;
 pub(in crate::http) mod apps;
 pub(in crate::http) mod passkeys;
 pub(in crate::http) mod password;
+pub(in crate::http) mod providers;
 pub(in crate::http) mod second_factor;
 pub(in crate::http) mod sessions;
 
@@ -35,19 +36,22 @@ pub(in crate::http) enum Section {
     SecondFactor,
     Sessions,
     Keys,
+    /// Only where there are upstream providers.
+    Providers,
     /// No page of the menu: what a sign-in upstream goes on with once the account here is proved.
     Link,
 }
 
 impl Section {
     /// Every page, in the order of the menu.
-    pub(in crate::http) const ALL: [Self; 7] = [
+    pub(in crate::http) const ALL: [Self; 8] = [
         Self::Overview,
         Self::Apps,
         Self::Keys,
         Self::Password,
         Self::Passkeys,
         Self::SecondFactor,
+        Self::Providers,
         Self::Sessions,
     ];
 
@@ -61,6 +65,7 @@ impl Section {
             Self::SecondFactor => "code",
             Self::Sessions => "sessions",
             Self::Keys => "keys",
+            Self::Providers => "providers",
             Self::Link => "link",
         }
     }
@@ -80,6 +85,7 @@ impl Section {
             Self::SecondFactor => "Second factor",
             Self::Sessions => "Sessions",
             Self::Keys => "API keys",
+            Self::Providers => "Linked accounts",
             Self::Link => "Link",
         }
     }
@@ -94,6 +100,7 @@ impl Section {
             Self::SecondFactor => Name::AccountCode,
             Self::Sessions => Name::AccountSessions,
             Self::Keys => Name::AccountKeys,
+            Self::Providers => Name::AccountProviders,
             Self::Link => Name::LoginLink,
         }
     }
@@ -219,6 +226,7 @@ fn done(word: &str) -> Option<&'static str> {
         "passkey_removed" => {
             "The passkey is removed: nobody signs in with it any more. Remove it on your device too."
         }
+        "unlinked" => "That account is not linked any more. What you allowed while signed in there is ended.",
         "code_off" => "The second factor is off. Remove it from your app too.",
         "narrowed" => {
             "It may do less from now on. Resource servers that listen refuse what it may not do any more."
@@ -246,6 +254,7 @@ async fn look(site: &Site, person: &SignedIn) -> Result<Overview, StoreError> {
     let (ctx, now) = (&site.context, site.context.now());
     let keys = account::api_keys::board(ctx, person).await?.keys;
     Ok(Overview {
+        providers: account::providers::list(ctx, person).await?.len(),
         keys: keys.iter().filter(|key| key.state(now) == State::Active).count(),
         apps: account::apps::list(ctx, person).await?.len(),
         sessions: account::sessions::list(ctx, person).await?.len(),
