@@ -190,7 +190,7 @@ async fn a_real_id_token_of_the_same_issuer_and_key_is_refused() {
             auth_time: claims.iat,
             nonce: None,
             at_hash: None,
-            amr: Vec::new(),
+            amr: &[],
             sid: None,
             person: PersonClaims::default(),
         };
