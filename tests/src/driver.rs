@@ -193,6 +193,17 @@ pub async fn passkeys(house: &House, person: &Person) -> Value {
     serde_json::from_slice(&done.stdout).expect("it prints JSON")
 }
 
+/// Every page that a person meets, looked at by axe-core and by the Tab key: one report for each look.
+pub async fn pages(house: &House, person: &Person, authorize_url: &str) -> Vec<Value> {
+    let mut command = Command::new(node());
+    command
+        .arg(clients_folder().join("pages.mjs"))
+        .arg(house.issuer())
+        .arg(authorize_url)
+        .stdout(Stdio::piped());
+    Steps::of(with_user(&mut command, person, &[]), "pages.mjs").await.0
+}
+
 fn with_user(command: &mut Command, person: &Person, tiers: &[&str]) -> Child {
     command
         .env("USER_EMAIL", &person.email)

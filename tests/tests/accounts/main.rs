@@ -3,6 +3,7 @@
 mod apps;
 mod keys;
 mod links;
+mod pages;
 mod passkeys;
 mod person;
 mod providers;

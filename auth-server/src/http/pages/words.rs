@@ -21,10 +21,16 @@ impl Moment {
         } else if ago.get() > -60 {
             "just now".to_owned()
         } else {
-            format!("in {}", length(Seconds::new(-ago.get())))
+            format!("in {}", length(nearest(-ago.get())))
         };
         Self { iso, words }
     }
+}
+
+/// Seven days that began a second ago are seven days to people.
+fn nearest(seconds: i64) -> Seconds {
+    let unit = [86_400, 3600, 60].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
+    Seconds::new(seconds + unit / 2)
 }
 
 /// A length in its largest whole unit.
@@ -80,6 +86,10 @@ mod tests {
         assert_eq!(words(60), "1 minute ago");
         assert_eq!(words(7300), "2 hours ago");
         assert_eq!(words(-172_800), "in 2 days");
+        assert_eq!(words(-172_799), "in 2 days");
+        assert_eq!(words(-86_399), "in 1 day");
+        assert_eq!(words(-5400), "in 2 hours");
+        assert_eq!(words(-60), "in 1 minute");
         assert_eq!(Moment::of(now, now).iso, "2027-01-15 08:00:00 UTC");
     }
 

@@ -1,0 +1,103 @@
+// The pages as people with other eyes and hands meet them: axe-core (WCAG 2.2 AA) on each, in light, in dark and on a phone; no
+// page wider than its window; everything reached with the Tab key alone, and seen when it is.
+//
+//   node pages.mjs ISSUER AUTHORIZE_URL       prints one JSON object for each look at a page
+//
+// USER_EMAIL and USER_PASSWORD say who. SCREENSHOTS names a folder for pictures of the pages, if there are to be any.
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { withBrowser } from './user.mjs';
+
+const [issuer, authorizeUrl] = process.argv.slice(2);
+const { USER_EMAIL, USER_PASSWORD, SCREENSHOTS } = process.env;
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+const LOOKS = [
+  ['light', 'light', 1280],
+  ['dark', 'dark', 1280],
+  ['phone', 'light', 390],
+  // 400 % of a window of 1280 (WCAG 1.4.10).
+  ['large', 'dark', 320],
+];
+
+// What Tab reaches, and whether one sees where one is.
+async function tabs(page) {
+  const reached = [];
+  // It begins wherever the page has put the focus, goes out at the end, and comes in again at the beginning.
+  for (let i = 0; i < 300; i += 1) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => {
+      const one = document.activeElement;
+      if (!one || one === document.body) return null;
+      if (one.dataset.reached) return 'again';
+      const style = getComputedStyle(one);
+      const label = one.closest('label') && getComputedStyle(one.closest('label'));
+      const seen = [style, label].some((s) => s && ((s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== 'none'));
+      one.dataset.reached = 'yes';
+      return { seen, what: `${one.tagName} ${one.name ?? ''} ${one.value ?? one.innerText ?? ''}`.slice(0, 60) };
+    });
+    if (at === 'again') break;
+    if (at) reached.push(at);
+  }
+  // Of radio buttons of one name the Tab key reaches one, the arrows the others.
+  const missed = await page.evaluate(() =>
+    [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')]
+      .filter((one) => one.offsetParent !== null && !one.disabled && one.type !== 'radio' && !one.dataset.reached)
+      .map((one) => one.outerHTML.slice(0, 120)),
+  );
+  return { missed, unseen: reached.filter((at) => !at.seen).map((at) => at.what) };
+}
+
+async function look(page, name) {
+  for (const [word, colorScheme, width] of LOOKS) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 900 });
+    if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}-${word}.png`, fullPage: true });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate((values) => window.axe.run(document, { runOnly: { type: 'tag', values } }), tags);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+    const keyboard = word === 'light' ? await tabs(page) : { missed: [], unseen: [] };
+    const found = violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 200)} ${node.any[0]?.message ?? ''}`));
+    console.log(JSON.stringify({ page: name, look: word, found, wide, ...keyboard }));
+  }
+}
+
+const unfold = (page) => page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
+
+const press = async (page, button) => {
+  await Promise.all([page.waitForEvent('framenavigated'), page.click(button)]);
+  await page.waitForLoadState();
+};
+
+await withBrowser(async (page) => {
+  await page.goto(authorizeUrl);
+  await look(page, 'login');
+  await page.fill('input[name=email]', USER_EMAIL);
+  await page.fill('input[name=password]', 'a wrong guess');
+  await press(page, 'button[name=action][value=sign_in]');
+  await look(page, 'login-again');
+  await page.fill('input[name=email]', USER_EMAIL);
+  await page.fill('input[name=password]', USER_PASSWORD);
+  await press(page, 'button[name=action][value=sign_in]');
+  // With everything open that can be opened.
+  await unfold(page);
+  await look(page, 'consent');
+  for (const path of ['', 'account', 'account/apps', 'account/keys', 'account/passkeys', 'account/password', 'account/code', 'account/sessions', 'oauth2/logout', 'oauth2/authorize']) {
+    await page.goto(`${issuer}/${path}`);
+    await unfold(page);
+    await look(page, path.replace(/\W/g, '-') || 'home');
+  }
+  await page.goto(`${issuer}/account/keys`);
+  await page.fill('input[name=name]', 'Report');
+  await page.check('input[name=kind][value=granular]');
+  for (const [i, node, tier] of [[1, 'alpha', 'read'], [2, 'alpha/site', 'write'], [3, 'alpha/site/specs', 'destroy']]) {
+    await page.fill(`input[name=node${i}]`, node);
+    await page.selectOption(`select[name=tier${i}]`, tier);
+  }
+  await press(page, 'button[value=create]');
+  await look(page, 'key-made');
+  await page.goto(`${issuer}/account/keys`);
+  await press(page, 'button[name=revoke]');
+  await look(page, 'key-revoked');
+});

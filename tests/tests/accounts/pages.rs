@@ -1,0 +1,50 @@
+//! Pages for everybody: WCAG 2.2 AA as far as a program can tell, in a real browser.
+
+use e2e::client::Client;
+use e2e::driver::pages;
+use e2e::house::{House, Store};
+use e2e::session::Session;
+use serde_json::json;
+
+#[tokio::test]
+async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard() {
+    let house = House::start(Store::Sqlite).await;
+    let session = Session::begin(&house, &["write"]).await;
+    for organization in ["Acme", "Globex"] {
+        house.cli(&["organization", "create", organization], "").ok();
+        house.cli(&["node", "add", organization, "alpha/site/specs", "--title", "Specifications"], "").ok();
+        house
+            .cli(
+                &[
+                    "node",
+                    "add",
+                    organization,
+                    "beta",
+                    "--title",
+                    "A title that is rather longer than the others",
+                ],
+                "",
+            )
+            .ok();
+        let rule = ["entitlement", "add", "--everyone", "--tier", "destroy", "--organization", organization];
+        house.cli(&rule, "").ok();
+    }
+    house.cli(&["entitlement", "add", "--everyone", "--tier", "destroy"], "").ok();
+    let key =
+        ["key", "create", "--user", &house.alice().email, "--name", "Nightly", "--full", "--expires", "7d"];
+    house.cli(&key, "").ok();
+    let client = Client::known(
+        session.client.discovery.clone(),
+        &session.client.client_id,
+        &session.client.redirect_uri,
+    );
+    let looks = pages(&house, house.alice(), &client.request().url()).await;
+    assert_eq!(looks.len(), 15 * 4, "{looks:#?}");
+    for look in looks {
+        let (nothing, at) = (json!([]), format!("{} in {}", look["page"], look["look"]));
+        assert_eq!(look["found"], nothing, "{at}: axe-core");
+        assert_eq!(look["wide"], false, "{at}: it has to be scrolled sideways");
+        assert_eq!(look["missed"], nothing, "{at}: not reached with the Tab key");
+        assert_eq!(look["unseen"], nothing, "{at}: one does not see where one is");
+    }
+}
