@@ -114,6 +114,8 @@ fn told(outcome: &view::Mapping) -> String {
         lines.push(format!("{} at {} ({}):", effect.email, effect.resource, effect.organization));
         lines.extend(places("gains", &effect.gains));
         lines.extend(places("loses", &effect.loses));
+        let has = places("then has", &effect.has);
+        lines.extend(if has.is_empty() { vec!["  then has nothing".to_owned()] } else { has });
     }
     for resource in &outcome.listed {
         lines.push(format!("{resource} is for listed people only by this"));

@@ -35,7 +35,11 @@ async fn a_mapping_is_previewed_then_taken_over_and_says_who_may_what(store: Sto
         (&alice[0]["gains"], alice[0]["loses"][0]["permissions"].as_array().map(Vec::len)),
         (&json!([]), Some(5))
     );
+    assert_eq!(alice[0]["has"], json!([]));
     assert_eq!(of(&bob.email).len(), 2, "he gains a workspace, and loses his own data");
+    let gained =
+        of(&bob.email).into_iter().find(|one| one["gains"] != json!([])).expect("he gains something");
+    assert_eq!((&gained["has"], &gained["has"][0]["node"]), (&gained["gains"], &json!("alpha")));
     assert_eq!(
         house.cli(&["entitlement", "list", "--json"], "").json(),
         json!([]),

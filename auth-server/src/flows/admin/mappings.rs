@@ -51,10 +51,12 @@ pub struct Effect {
     pub resource: ResourceUri,
     /// Whose data.
     pub organization: OrganizationId,
-    /// What they may do from then on.
+    /// What they may do from then on and could not do before.
     pub gains: Allowance,
     /// What they may do no longer.
     pub loses: Allowance,
+    /// All that they may do from then on.
+    pub has: Allowance,
 }
 
 /// Why nothing was done. Every message says what to do instead.
@@ -164,7 +166,8 @@ fn effects(users: &[User], world: &World, after: &[Rule], list: &[ResourceUri]) 
                 let (gains, loses) = (beyond(&after, &before), beyond(&before, &after));
                 if !gains.is_empty() || !loses.is_empty() {
                     let (user, organization) = (user.clone(), organization.clone());
-                    effects.push(Effect { user, resource: resource.uri.clone(), organization, gains, loses });
+                    let (resource, has) = (resource.uri.clone(), after);
+                    effects.push(Effect { user, resource, organization, gains, loses, has });
                 }
             }
         }

@@ -117,10 +117,12 @@ pub struct MappingEffect {
     pub resource: String,
     /// With the data of which organization.
     pub organization: String,
-    /// What they may do from then on.
+    /// What they may do from then on and could not do before.
     pub gains: Vec<AllowedAt>,
     /// What they may do no longer.
     pub loses: Vec<AllowedAt>,
+    /// All that they may do from then on.
+    pub has: Vec<AllowedAt>,
 }
 
 impl From<&Outcome> for Mapping {
@@ -137,6 +139,7 @@ impl From<&Outcome> for Mapping {
             organization: effect.organization.to_string(),
             gains: AllowedAt::all(&effect.gains),
             loses: AllowedAt::all(&effect.loses),
+            has: AllowedAt::all(&effect.has),
         };
         Self {
             applied: outcome.applied,
