@@ -35,6 +35,7 @@ use crate::{
         network::TrustedProxies,
     },
     keys::{self, KeyEncryptionKey, KeyError, Missing, Tags},
+    mail::{Mail, MailError},
     password::Passwords,
     store::{
         self, StoreError,
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The key of the audit trail.
     #[error(transparent)]
     AuditKey(#[from] NoAuditKey),
+    /// Mail cannot be sent at all with these settings.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}; stop what listens there, or set DOORWARD__SERVER__LISTEN")]
     Listen {
@@ -80,6 +84,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long requests may take to end after a stop was asked for.
 const SHUTDOWN: u64 = 30;
+/// How long mails that wait may take to be sent after that.
+const LAST_MAILS: Duration = Duration::from_secs(8);
 
 /// Reads the key-encryption key; makes one when nobody named a file.
 pub fn key_encryption_key(config: &Config, entropy: &dyn Entropy) -> Result<KeyEncryptionKey, KeyError> {
@@ -100,6 +106,7 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         clock: clock.as_ref(),
         entropy: entropy.as_ref(),
         policy: policy.as_ref(),
+        mail: None,
         actor: &Actor::Server,
         address: None,
     };
@@ -110,6 +117,8 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
     let upstream = Upstream::new(&config.upstream, |id| endpoints::upstream_callback(&policy, id))?;
     let audit_key = AuditKey::open(store.as_ref(), &data_key, entropy.as_ref()).await?;
     let keys = signing_keys::open(desk, data_key).await?;
+    let new_mail = |settings| Mail::new(settings, &policy.issuer, Arc::clone(&entropy));
+    let mail = config.mail.clone().map(new_mail).transpose()?;
     let feed = Feed::open(store.as_ref(), entropy.as_ref()).await?;
     let context = Context {
         audit_key,
@@ -120,6 +129,7 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         challenges,
         sign_ins,
         upstream,
+        mail,
         passwords: Passwords::new(entropy.as_ref()),
         store,
         keys,
@@ -183,6 +193,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     tracing::info!(issuer = %config.policy.issuer, listen = ?config.server.listen, "serving");
     let ended = server.run().await;
     background.iter().for_each(tokio::task::JoinHandle::abort);
+    if let Some(mail) = &site.context.mail {
+        mail.close(LAST_MAILS).await;
+    }
     store.close().await;
     Ok(ended?)
 }

@@ -12,6 +12,7 @@ pub mod ephemeral;
 pub mod flows;
 pub mod http;
 pub mod keys;
+pub mod mail;
 pub mod password;
 pub mod store;
 

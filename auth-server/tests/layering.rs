@@ -8,7 +8,7 @@ use std::{
 /// From the roof down. A room may name the rooms listed with it, and itself; no arrow points up.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["app", "config", "domain", "flows", "keys", "password", "store", "telemetry"]),
+    ("cli", &["app", "config", "domain", "flows", "keys", "mail", "password", "store", "telemetry"]),
     (
         "app",
         &[
@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "flows",
             "http",
             "keys",
+            "mail",
             "password",
             "store",
             "telemetry",
@@ -25,12 +26,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("http", &["domain", "ephemeral", "flows", "keys", "password", "store", "telemetry", "upstream"]),
-    ("flows", &["domain", "ephemeral", "keys", "password", "store", "upstream"]),
+    ("flows", &["domain", "ephemeral", "keys", "mail", "password", "store", "upstream"]),
     ("telemetry", &["config"]),
-    ("config", &["domain", "ephemeral", "store", "upstream"]),
+    ("config", &["domain", "ephemeral", "mail", "store", "upstream"]),
     ("upstream", &["domain"]),
     ("keys", &["domain"]),
     ("ephemeral", &["domain"]),
+    ("mail", &["domain"]),
     ("password", &["domain"]),
     ("store", &["domain"]),
     ("domain", &[]),
@@ -40,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const WORDS: &[(&str, &[&str], &str)] = &[
     ("actix_web", &["http", "app"], "only http knows HTTP, and app starts it"),
     ("sqlx", &["store"], "only the store speaks SQL"),
+    ("lettre", &["mail"], "only mail speaks SMTP"),
     ("deadpool_redis", &["ephemeral"], "only ephemeral speaks to Redis"),
     ("openidconnect", &["upstream"], "only upstream speaks to other providers"),
     ("reqwest", &["upstream"], "only the guarded client of upstream asks anybody outside"),

@@ -267,8 +267,14 @@ impl House {
 
     /// Runs `doorward` with these arguments and this standard input, beside the running server.
     pub fn cli(&self, arguments: &[&str], stdin: &str) -> Output {
+        self.cli_with(&[], arguments, stdin)
+    }
+
+    /// The same with further environment.
+    pub fn cli_with(&self, more: &[(&str, &str)], arguments: &[&str], stdin: &str) -> Output {
         let mut child = command("doorward", self.folder.path())
             .envs(self.environment.iter().cloned())
+            .envs(more.iter().copied())
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -16,6 +16,8 @@
 //! | [`mcp`] | the same client speaking MCP with the token it got |
 //! | [`kills`] | a server that is killed while it revokes |
 //! | [`driver`] | real clients of other people, run as child processes |
+//! | [`smtp`] | a mail server, which keeps what it is sent |
+//! | [`authority`] | who signs the certificates of other servers |
 //! | [`redis`] | Redis, which may be stopped, wiped and cut off |
 //! | [`postgres`] | `PostgreSQL`, which may be stopped, frozen and killed |
 //! | [`idp`] | an OpenID Connect provider in four dialects, which lies on demand |
@@ -26,6 +28,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod authority;
 pub mod client;
 pub mod compose;
 pub mod driver;
@@ -43,6 +46,7 @@ pub mod redis;
 pub mod replicas;
 pub mod scene;
 pub mod session;
+pub mod smtp;
 pub mod totp;
 pub mod visitor;
 

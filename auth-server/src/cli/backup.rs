@@ -75,6 +75,7 @@ fn desk<'a>(store: &'a dyn Store, config: &'a Config) -> Desk<'a> {
         clock: &SystemClock,
         entropy: &SystemEntropy,
         policy: &config.policy,
+        mail: None,
         actor: &Actor::Operator,
         address: None,
     }

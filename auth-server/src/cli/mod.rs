@@ -11,6 +11,7 @@ mod dates;
 mod entitlements;
 mod grants;
 mod keys;
+mod mail;
 mod organizations;
 mod output;
 mod resources;
@@ -55,6 +56,9 @@ enum Command {
     Restore(backup::Restore),
     /// Copy the database into an empty one, such as from SQLite to PostgreSQL; no server may run.
     Move(backup::Move),
+    /// Try whether mail can be sent.
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Manage the accounts of people.
     #[command(subcommand)]
     User(users::Command),
@@ -127,6 +131,7 @@ impl Order {
             Command::Backup(command) => backup::back_up(command, &config).await,
             Command::Restore(command) => backup::restore(command, &config).await,
             Command::Move(command) => backup::carry_over(command, &config).await,
+            Command::Mail(command) => mail::run(command, &config).await,
             Command::User(command) => users::run(command, &config).await,
             Command::Grant(command) => grants::run(command, &config).await,
             Command::Session(command) => sessions::run(command, &config).await,
@@ -180,6 +185,9 @@ mod tests {
             "user list --json",
             "user invite --email a@b.test --name Alice --group ops --json",
             "user reset a@b.test --json",
+            "user reset a@b.test --mail",
+            "user invite --email a@b.test --mail --json",
+            "mail test --to a@b.test --json",
             "user forget-second-factor a@b.test",
             "user passkeys a@b.test --json",
             "user remove-passkey -L4ooks_like_an_option",
@@ -272,6 +280,7 @@ mod tests {
             "user create --email a@b.test --password hunter22222",
             "user invite",
             "user reset",
+            "mail test",
             "session end",
             "session end ses_x --user a@b.test",
             "client create --name N --redirect-uri https://a.test/cb",

@@ -30,6 +30,7 @@ impl Open {
             clock: &SystemClock,
             entropy: &SystemEntropy,
             policy: &config.policy,
+            mail: None,
             actor: &Actor::Operator,
             address: None,
         }

@@ -1,6 +1,9 @@
 //! `user …`.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, Subcommand};
 use doorward_shared::secret::SystemEntropy;
@@ -8,6 +11,7 @@ use serde_json::json;
 
 use super::{
     dates::date,
+    mail,
     output::{Answer, Failure, table},
     store::Open,
 };
@@ -16,13 +20,16 @@ use crate::{
     domain::user::{MAX_PASSWORD, User},
     flows::admin::{
         Desk, Standing, identities,
-        links::{self, Invitation},
+        links::{self, Handing, Invitation, MadeLink},
         passkeys,
         users::{self, Groups, NewUser, Role},
         view,
     },
     password::Passwords,
 };
+
+/// How long a notice to a person may take to be sent.
+const LAST_MAILS: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -39,11 +46,17 @@ pub(super) enum Command {
         /// Put the person into this group; may be given more than once.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
+        /// Mail the link to the person instead of printing it.
+        #[arg(long)]
+        mail: bool,
     },
     /// Print a one-time link, good for a day, with which a person chooses another password.
     Reset {
         /// The e-mail address of the account.
         email: String,
+        /// Mail the link to the person instead of printing it.
+        #[arg(long)]
+        mail: bool,
     },
     /// Take the second factor of a person away, who lost the app and the recovery codes.
     ForgetSecondFactor {
@@ -121,7 +134,12 @@ pub(super) async fn run(command: Command, config: &Config) -> Result<Answer, Fai
     // Read before the database is opened, so that nobody waits for a person at a keyboard.
     let password = if matches!(command, Command::Create(_)) { password_from_stdin()? } else { String::new() };
     let open = Open::at(config).await?;
-    let answer = carry_out(command, password, open.desk(config)).await;
+    let mail = mail::way(config)?;
+    let desk = Desk { mail: mail.as_ref(), ..open.desk(config) };
+    let answer = carry_out(command, password, desk).await;
+    if let Some(mail) = mail {
+        mail.close(LAST_MAILS).await;
+    }
     open.close().await;
     answer
 }
@@ -135,14 +153,11 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
                 users::create(desk, &passwords, NewUser { email, name, groups, role, password }).await?;
             Answer::new(format!("made the account {}", user.email), &view::User::from(&user))
         }
-        Command::Invite { email, name, groups } => {
-            let made = links::invite(desk, Invitation { email, name, groups }).await?;
-            Answer::new(made.url(desk), &view::Link::new(desk, &made))
+        Command::Invite { email, name, groups, mail } => {
+            let made = links::invite(desk, Invitation { email, name, groups }, handing(mail)).await?;
+            link(desk, &made)
         }
-        Command::Reset { email } => {
-            let made = links::reset(desk, &email).await?;
-            Answer::new(made.url(desk), &view::Link::new(desk, &made))
-        }
+        Command::Reset { email, mail } => link(desk, &links::reset(desk, &email, handing(mail)).await?),
         Command::ForgetSecondFactor { email } => {
             let email = users::forget_second_factor(desk, &email).await?;
             let json = json!({ "email": email.as_str(), "second_factor": false });
@@ -189,6 +204,20 @@ async fn carry_out(command: Command, password: String, desk: Desk<'_>) -> Result
         Command::Disable { email } => standing(desk, &email, Standing::Disabled).await,
         Command::Enable { email } => standing(desk, &email, Standing::Enabled).await,
     }
+}
+
+const fn handing(mail: bool) -> Handing {
+    if mail { Handing::Mailed } else { Handing::Shown }
+}
+
+fn link(desk: Desk<'_>, made: &MadeLink) -> Result<Answer, Failure> {
+    let text = match made.handing {
+        Handing::Shown => made.url(desk),
+        Handing::Mailed => {
+            format!("mailed the link to {}; it is good until {}", made.link.email, date(made.link.expires_at))
+        }
+    };
+    Answer::new(text, &view::Link::new(desk, made))
 }
 
 async fn standing(desk: Desk<'_>, email: &str, standing: Standing) -> Result<Answer, Failure> {

@@ -4,6 +4,7 @@
 //! This is the only module that reads the environment. What comes out is plain data: nothing downstream parses again.
 
 mod duration;
+mod mail;
 mod reader;
 mod report;
 mod sections;
@@ -41,6 +42,8 @@ pub struct Config {
     pub log: LogSettings,
     /// How upstream providers are talked to.
     pub upstream: Vec<crate::upstream::Settings>,
+    /// How to send mail, where that is set up.
+    pub mail: Option<crate::mail::Settings>,
     /// Every setting with its source.
     pub effective: Vec<Effective>,
     /// What is allowed and yet likely a mistake; each says what to do.

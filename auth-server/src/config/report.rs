@@ -49,7 +49,9 @@ fn one(reader: &Reader, setting: &'static Setting, key: String) -> Effective {
     let given = reader.effective(setting);
     let source = given.as_ref().map_or(Source::Default, |given| given.source.clone());
     let value = given.map(|given| match given.written {
-        Written::Text(_) if setting.key == "upstream.client_secret" => Written::Text("***".to_owned()),
+        Written::Text(_) if ["mail.password", "upstream.client_secret"].contains(&setting.key) => {
+            Written::Text("***".to_owned())
+        }
         Written::Text(text) => Written::Text(masked(text)),
         other => other,
     });

@@ -12,7 +12,7 @@ use doorward_shared::{
 use url::Url;
 
 use super::{
-    Config, KeySettings, LogFormat, LogSettings, ServerSettings, duration, reader::Reader, report,
+    Config, KeySettings, LogFormat, LogSettings, ServerSettings, duration, mail, reader::Reader, report,
     sources::Source, upstream,
 };
 use crate::{
@@ -51,6 +51,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     };
     let fixed_client = fixed_client(reader, &registration.app_schemes);
     let log = log(reader);
+    let mail = mail::read(reader);
     let store = store?;
     let keys = keys(reader, &store);
     let mut effective = report::effective(reader);
@@ -64,6 +65,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
         registration,
         limits,
         fixed_client,
+        mail: mail.is_some(),
         upstream: upstream.iter().map(|one| one.provider.clone()).collect(),
     };
     Some(Config {
@@ -73,6 +75,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
         ephemeral: ephemeral?,
         keys,
         log: log?,
+        mail,
         upstream,
         effective,
         warnings,

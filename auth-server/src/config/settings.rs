@@ -68,7 +68,7 @@ pub(super) const CALLBACK_PORT_ALIAS: (&str, &str) =
     ("IDE_OAUTH_CALLBACK_PORT", "fixed_client.redirect_uris");
 
 /// Every setting, section by section.
-pub(super) const SETTINGS: [Setting; 36] = [
+pub(super) const SETTINGS: [Setting; 44] = [
     Setting::new("server.issuer", Form::Text, "http://localhost:9000"),
     Setting::new("server.listen", Form::List, "127.0.0.1:9000,[::1]:9000"),
     Setting::new("server.allow_insecure_http", Form::Flag, "false"),
@@ -103,6 +103,14 @@ pub(super) const SETTINGS: [Setting; 36] = [
     Setting::new("limits.sign_in_failures", Form::Count, "100"),
     Setting::new("limits.pending_requests", Form::Count, "2000"),
     Setting::new("limits.api_key_requests", Form::Count, "6000"),
+    Setting::derived("mail.host"),
+    Setting { key: "mail.port", form: Form::Count, default: None },
+    Setting::new("mail.tls", Form::Choice(&["starttls", "implicit", "none"]), "starttls"),
+    Setting::derived("mail.user"),
+    Setting::derived("mail.password"),
+    Setting::derived("mail.password_file"),
+    Setting::derived("mail.from"),
+    Setting::new("mail.timeout", Form::Duration, "30s"),
     Setting::new("fixed_client.enabled", Form::Flag, "true"),
     Setting::new("fixed_client.client_id", Form::Text, "d685c6a7-5cb9-4612-ba2b-cab12e38d9e0"),
     Setting::new("fixed_client.name", Form::Text, "Fixed public client"),
@@ -174,6 +182,6 @@ mod tests {
 
     #[test]
     fn a_section_is_named_once() {
-        assert_eq!(sections().len(), 11);
+        assert_eq!(sections().len(), 12);
     }
 }

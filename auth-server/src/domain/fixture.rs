@@ -77,6 +77,7 @@ pub(super) fn policy() -> Policy {
         },
         fixed_client: None,
         upstream: vec![],
+        mail: false,
     }
 }
 

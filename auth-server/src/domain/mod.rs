@@ -18,6 +18,7 @@ mod fixture;
 pub mod grant;
 pub mod ids;
 pub mod key_life;
+pub mod letter;
 pub mod link;
 pub mod logout;
 pub mod mapping;

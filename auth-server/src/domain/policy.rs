@@ -31,6 +31,8 @@ pub struct Policy {
     pub limits: Limits,
     /// The public client that exists from the start.
     pub fixed_client: Option<FixedClient>,
+    /// Whether mail can be sent.
+    pub mail: bool,
     /// Where else people may sign in.
     pub upstream: Vec<Provider>,
 }

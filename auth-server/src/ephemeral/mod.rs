@@ -19,6 +19,8 @@
 //!   before anything of it is written, and what was linked once cannot be linked again.
 //! - *Questions to upstream providers* and those that are away bound work.
 //! - *Counters of pending requests and of registrations* bound work and room, not rights.
+//! - *Counters of resets* bound how many mails somebody can be sent. Links that were sent are in the store, and a newer one
+//!   replaces the older.
 //! - *Failed sign-ins and failed token requests* slow guesses down. The secrets of clients, codes and tokens have 128
 //!   bits or more, so their brake spares the log and the processor and protects no secret; failed tries at a code end it in
 //!   the store. Passwords are the one thing that guesses could reach: while Redis is away, or when it was wiped, a guesser
@@ -137,6 +139,10 @@ pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::m
 pub const USED_CHALLENGES: Slot<u32> = Slot::new("used challenges", |_| Seconds::minutes(10), 8 * MIB);
 /// Registrations by network.
 pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1), 8 * MIB);
+/// Resets that were asked for, by account.
+pub const RESETS_OF_ACCOUNT: Slot<u32> = Slot::new("resets of an account", |_| Seconds::hours(1), 8 * MIB);
+/// Resets that were asked for, by network.
+pub const RESETS_OF_NETWORK: Slot<u32> = Slot::new("resets of a network", |_| Seconds::hours(1), 8 * MIB);
 /// Reports of leaked keys by network.
 pub const LEAK_REPORTS: Slot<u32> = Slot::new("leak reports", |_| Seconds::minutes(1), 8 * MIB);
 

@@ -10,6 +10,7 @@ mod challenge;
 pub mod clients;
 pub mod clock;
 pub mod feed;
+pub mod forgotten;
 pub mod housekeeping;
 mod id_token;
 pub mod introspect;
@@ -41,11 +42,14 @@ use doorward_shared::{
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
+        email::Email,
         grant::Use,
+        letter::{Letter, Notice},
         policy::Policy,
     },
     ephemeral::Ephemeral,
     keys::{KeyRing, SignError, Tags},
+    mail::Mail,
     password::Passwords,
     store::{Store, StoreError},
     upstream::Upstream,
@@ -73,6 +77,8 @@ pub struct Context {
     pub sign_ins: Tags,
     /// Upstream providers.
     pub upstream: Upstream,
+    /// The way to the SMTP server, where one is set up.
+    pub mail: Option<Mail>,
     /// Password hashing.
     pub passwords: Passwords,
     /// The clock of this machine.
@@ -98,8 +104,16 @@ impl Context {
             clock: self.clock.as_ref(),
             entropy: self.entropy.as_ref(),
             policy: &self.policy,
+            mail: self.mail.as_ref(),
             actor,
             address,
+        }
+    }
+
+    /// Tells a person by mail what happened to their account, where mail is set up.
+    fn tell(&self, to: &Email, what: Notice, peer: &Peer, now: Timestamp) {
+        if let Some(mail) = &self.mail {
+            mail.post(Letter::notice(&self.policy.issuer, to, what, now, peer.address.as_deref()));
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     domain::{
         audit::{Action, Actor},
         ids::UserId,
+        letter::Notice,
         session::SignInMethod,
         throttle::Failures,
         totp::{RecoveryCode, SecondFactor, tidy},
@@ -87,7 +88,7 @@ pub async fn finish(ctx: &Context, answer: &Answer<'_>) -> Result<Opened, NotSig
     let now = login::count(ctx, &counter, now).await.map_err(NotSignedIn::Wait)?;
     let method = match ctx.store.second_factor(&user.id).await? {
         Some(factor) => {
-            if !spend(ctx, &factor, answer, now).await? {
+            if !spend(ctx, &factor, &user, answer, now).await? {
                 let event = ctx.event(Action::SignInFailed, Actor::Stranger, answer.peer, now).on(&user.id);
                 ctx.store.note(&event.with("step", "code")).await?;
                 return Err(NotSignedIn::WrongCode);
@@ -106,13 +107,18 @@ pub async fn finish(ctx: &Context, answer: &Answer<'_>) -> Result<Opened, NotSig
 async fn spend(
     ctx: &Context,
     factor: &SecondFactor,
+    user: &User,
     answer: &Answer<'_>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if let Some(code) = RecoveryCode::parse(answer.code.0) {
-        let user = &factor.user;
-        let event = ctx.event(Action::RecoveryCodeUsed, Actor::User(user.clone()), answer.peer, now).on(user);
-        return Ok(ctx.store.spend_recovery_code(user, &code.hash(user), &event).await? == Applied::Done);
+        let id = &user.id;
+        let event = ctx.event(Action::RecoveryCodeUsed, Actor::User(id.clone()), answer.peer, now).on(id);
+        let spent = ctx.store.spend_recovery_code(id, &code.hash(id), &event).await? == Applied::Done;
+        if spent {
+            ctx.tell(&user.email, Notice::RecoveryCodeUsed, answer.peer, now);
+        }
+        return Ok(spent);
     }
     let Some(seed) = seed_of(ctx, factor) else {
         tracing::error!(user = %factor.user, "the seed of a second factor does not open: the data key is another one");

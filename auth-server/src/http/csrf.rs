@@ -23,6 +23,8 @@ pub(super) enum Purpose<'a> {
     Setup,
     /// Choosing a password, behind a one-time link, which is the secret.
     Link,
+    /// Asking for another password.
+    Forgot,
     /// Signing in, to go on with this request.
     SignIn(&'a str),
     /// Answering this request, in this session: what was shown to one person cannot be answered by the next.
@@ -40,6 +42,7 @@ impl<'a> Purpose<'a> {
         let [name, request, session] = match *self {
             Self::Setup => ["setup", "", ""],
             Self::Link => ["link", "", ""],
+            Self::Forgot => ["forgot", "", ""],
             Self::SignIn(request) => ["login", request, ""],
             Self::Consent(request, session) => ["consent", request, session.unwrap_or_default()],
             Self::SignOut => ["logout", "", ""],

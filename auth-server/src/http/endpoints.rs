@@ -39,6 +39,8 @@ pub enum Name {
     UpstreamCallback,
     /// The page that links an upstream account to a local one.
     LoginLink,
+    /// The page for people who forgot their password.
+    Forgot,
     /// Signing out.
     Logout,
     /// The consent page.
@@ -131,6 +133,7 @@ impl Endpoint {
             | Name::EndSession
             | Name::Login
             | Name::LoginLink
+            | Name::Forgot
             | Name::Consent
             | Name::Setup
             | Name::Link
@@ -184,6 +187,7 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (Name::LoginLink, &["/login/link"], Cors::None, Cache::NoStore),
     (Name::UpstreamBegin, &["/login/upstream/{provider}"], Cors::None, Cache::NoStore),
     (Name::UpstreamCallback, &["/login/upstream/{provider}/callback"], Cors::None, Cache::NoStore),
+    (Name::Forgot, &["/forgot"], Cors::None, Cache::NoStore),
     (Name::Logout, &["/logout"], Cors::None, Cache::NoStore),
     (Name::Consent, &["/consent"], Cors::None, Cache::NoStore),
     (Name::Setup, &["/setup/{link}"], Cors::None, Cache::NoStore),
@@ -207,7 +211,11 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
 /// and OpenID Connect Discovery look for them, and the signs of life stand at the root.
 pub fn table(policy: &Policy) -> Vec<Endpoint> {
     let base = policy.issuer.path();
-    let open = |name: &Name| *name != Name::Register || policy.registration.enabled;
+    let open = |name: &Name| match name {
+        Name::Register => policy.registration.enabled,
+        Name::Forgot => policy.mail,
+        _ => true,
+    };
     let mut table: Vec<_> = ROWS
         .iter()
         .filter(|(name, ..)| open(name))

@@ -33,7 +33,7 @@ use doorward_shared::error::{ErrorCode, OAuthError};
 #[derive(Debug)]
 pub struct Site {
     /// The flows' context.
-    pub context: Context,
+    pub context: Arc<Context>,
     /// Tags that prove that a form was shown to this browser.
     pub forms: Tags,
     /// Tags that prove that the cursor of a list is ours.
@@ -50,7 +50,13 @@ pub type Data = web::Data<Site>;
 impl Site {
     /// Puts everything in one place.
     pub fn new(context: Context, forms: Tags, cursors: Tags, proxies: network::TrustedProxies) -> Self {
-        Self { context, forms, cursors, documents: oauth::well_known::Documents::default(), proxies }
+        Self {
+            context: Arc::new(context),
+            forms,
+            cursors,
+            documents: oauth::well_known::Documents::default(),
+            proxies,
+        }
     }
 }
 
@@ -90,6 +96,9 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
             .route(web::head().to(oauth::well_known::metadata)),
         Name::Login => {
             resource.route(web::get().to(browser::login::get)).route(web::post().to(browser::login::post))
+        }
+        Name::Forgot => {
+            resource.route(web::get().to(browser::forgot::get)).route(web::post().to(browser::forgot::post))
         }
         Name::EndSession => {
             resource.route(web::get().to(browser::logout::get)).route(web::post().to(browser::logout::post))

@@ -21,6 +21,7 @@ use crate::domain::{
 pub(super) mod account;
 pub(super) mod apps;
 mod consent;
+pub(super) mod forgot;
 pub(super) mod proofs;
 pub(super) mod upstream;
 mod words;
@@ -90,6 +91,7 @@ struct LoginTemplate<'a> {
     script: String,
     rp: &'a str,
     providers: Vec<ProviderLink<'a>>,
+    forgot: Option<String>,
 }
 
 #[derive(Template)]
@@ -146,6 +148,7 @@ struct DoneTemplate<'a> {
     frame: Frame,
     title: &'a str,
     text: &'a str,
+    login: String,
 }
 
 #[derive(Template)]
@@ -212,6 +215,7 @@ pub(super) fn login(site: &Site, page: &LoginPage<'_>, csrf: &str, status: Statu
             // What comes after a proof of the account here is asked for here.
             Some(_) => Vec::new(),
         },
+        forgot: forgot::address(site, page.request),
     };
     html(status, &template)
 }
@@ -264,7 +268,10 @@ pub(super) fn link(
 }
 
 pub(super) fn done(site: &Site, title: &str, text: &str) -> HttpResponse {
-    html(StatusCode::OK, &DoneTemplate { frame: frame(site), title, text })
+    html(
+        StatusCode::OK,
+        &DoneTemplate { frame: frame(site), title, text, login: path(&site.context.policy, Name::Login) },
+    )
 }
 
 pub(super) fn home(site: &Site, user: &User, resources: &[Resource], csrf: &str) -> HttpResponse {

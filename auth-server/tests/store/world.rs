@@ -96,6 +96,7 @@ pub(crate) fn policy() -> Policy {
         },
         fixed_client: None,
         upstream: vec![],
+        mail: false,
     }
 }
 

@@ -3,6 +3,7 @@
 mod apps;
 mod keys;
 mod links;
+mod mail;
 mod pages;
 mod passkeys;
 mod person;

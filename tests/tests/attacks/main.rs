@@ -21,6 +21,7 @@ mod keys;
 mod leakage;
 mod login;
 mod logout;
+mod mail;
 mod malformed;
 mod nodes;
 mod outage;

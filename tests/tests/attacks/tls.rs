@@ -3,54 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use e2e::authority::{Authority, run};
 use e2e::house::{House, Plan, Store};
 use e2e::ports::Port;
 use e2e::process::command;
 use e2e::redis::Server;
 use tempfile::TempDir;
-
-fn run(program: &str, arguments: &[&str], folder: &Path) {
-    let done = Command::new(program).args(arguments).current_dir(folder).output();
-    let done = done.unwrap_or_else(|error| panic!("{program}: {error}; tests/install installs it"));
-    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
-/// An authority of its own, and a certificate of it for `localhost`: `ca.pem`, `cert.pem`, `key.pem`.
-struct Authority {
-    folder: TempDir,
-}
-
-impl Authority {
-    fn create() -> Self {
-        let folder = tempfile::Builder::new().prefix("doorward-tls.").tempdir().expect("a folder");
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let root = [
-            "req",
-            "-x509",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=test authority",
-        ];
-        let request = ["req", "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost"];
-        run("openssl", &[&root[..], &key].concat(), folder.path());
-        run("openssl", &[&request[..], &key].concat(), folder.path());
-        std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").expect("a file");
-        let sign =
-            ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
-        let signed = ["-days", "2", "-extfile", "names", "-out", "cert.pem"];
-        run("openssl", &[&sign[..], &signed].concat(), folder.path());
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-}
 
 /// A `PostgreSQL` that speaks TLS. It is stopped when this is dropped.
 struct Postgres {

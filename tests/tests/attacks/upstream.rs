@@ -15,6 +15,7 @@ use url::Url;
 use super::stage::{PUB1, Stage, assert_quiet};
 
 mod links;
+mod passwords;
 
 /// A server and one provider, `corp`, at which a stranger called Carol signs in.
 struct Corp {

@@ -7,6 +7,7 @@ use crate::{
         audit::{Action, Actor},
         email::Email,
         ids::{OrganizationId, UserId},
+        letter::Notice,
         link::{Link, Purpose},
         revocation::Sweep,
         session::SignInMethod,
@@ -131,7 +132,10 @@ async fn reset(
     };
     let event = ctx.event(Action::PasswordChanged, Actor::User(user.id.clone()), peer, now).on(&user.id);
     match ctx.store.use_reset_link(&link.hash, &change, &event.with("by", "link")).await? {
-        Applied::Done => Ok(Used::Reset),
+        Applied::Done => {
+            ctx.tell(&user.email, Notice::PasswordReset, peer, now);
+            Ok(Used::Reset)
+        }
         Applied::Lost => Err(NotUsed::Link),
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         audit::{Action, Actor},
+        letter::Notice,
         passkey::{self, Expected, MAX_NAME, Passkey, PasskeyError, Registration, rp_id},
         session::SignedIn,
     },
@@ -73,7 +74,10 @@ pub async fn register(
     };
     let event = ctx.event(Action::PasskeyAdded, Actor::User(user.clone()), peer, now).on(user);
     match ctx.store.insert_passkey(&passkey, &event).await? {
-        Applied::Done => Ok(()),
+        Applied::Done => {
+            ctx.tell(&person.user.email, Notice::PasskeyAdded, peer, now);
+            Ok(())
+        }
         Applied::Lost => Err(NotRegistered::Known),
     }
 }
@@ -86,6 +90,11 @@ pub async fn rename(ctx: &Context, person: &SignedIn, id: &str, name: &str) -> R
 /// Removes a passkey: nobody signs in with it any more.
 pub async fn remove(ctx: &Context, person: &SignedIn, id: &str, peer: &Peer) -> Result<Applied, StoreError> {
     let user = &person.user.id;
-    let event = ctx.event(Action::PasskeyRemoved, Actor::User(user.clone()), peer, ctx.now()).on(user);
-    ctx.store.remove_passkey(user, id, &event).await
+    let now = ctx.now();
+    let event = ctx.event(Action::PasskeyRemoved, Actor::User(user.clone()), peer, now).on(user);
+    let applied = ctx.store.remove_passkey(user, id, &event).await?;
+    if applied == Applied::Done {
+        ctx.tell(&person.user.email, Notice::PasskeyRemoved, peer, now);
+    }
+    Ok(applied)
 }

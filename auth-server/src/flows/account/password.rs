@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         audit::{Action, Actor},
+        letter::Notice,
         revocation::Sweep,
         session::SignedIn,
         user::{PasswordChange, PasswordError, check_new_password},
@@ -76,7 +77,10 @@ pub async fn change(ctx: &Context, person: &SignedIn, wish: &Wish<'_>) -> Result
     };
     let event = ctx.event(Action::PasswordChanged, Actor::User(user.id.clone()), wish.peer, now).on(&user.id);
     match ctx.store.change_password(&change, &event).await? {
-        Applied::Done => Ok(()),
+        Applied::Done => {
+            ctx.tell(&user.email, Notice::PasswordChanged, wish.peer, now);
+            Ok(())
+        }
         Applied::Lost => Err(NotChanged::Raced),
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         audit::{Action, Actor, Event},
         ids::UserId,
+        letter::Notice,
         session::SignedIn,
         totp::{RECOVERY_CODES, RecoveryCode, SecondFactor, Seed, tidy},
     },
@@ -89,7 +90,10 @@ pub async fn confirm(
     let (codes, hashes) = recovery_codes(ctx, user);
     let event = event(ctx, Action::SecondFactorSet, user, peer);
     match ctx.store.put_second_factor(&factor, &hashes, &event).await? {
-        Applied::Done => Ok(codes),
+        Applied::Done => {
+            ctx.tell(&person.user.email, Notice::SecondFactorSet, peer, now);
+            Ok(codes)
+        }
         Applied::Lost => Err(NotSet::Stale),
     }
 }
@@ -110,7 +114,12 @@ pub async fn renew(
 /// Takes the second factor away.
 pub async fn remove(ctx: &Context, person: &SignedIn, peer: &Peer) -> Result<Applied, StoreError> {
     let user = &person.user.id;
-    ctx.store.remove_second_factor(user, &event(ctx, Action::SecondFactorRemoved, user, peer)).await
+    let event = event(ctx, Action::SecondFactorRemoved, user, peer);
+    let applied = ctx.store.remove_second_factor(user, &event).await?;
+    if applied == Applied::Done {
+        ctx.tell(&person.user.email, Notice::SecondFactorRemoved, peer, event.at);
+    }
+    Ok(applied)
 }
 
 /// How many recovery codes are left; `None` without a second factor.

@@ -27,8 +27,11 @@ use doorward_shared::{
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
+        email::Email,
+        letter::{Letter, Notice},
         policy::Policy,
     },
+    mail::Mail,
     store::Store,
 };
 
@@ -43,6 +46,8 @@ pub struct Desk<'a> {
     pub entropy: &'a dyn Entropy,
     /// The rules in force.
     pub policy: &'a Policy,
+    /// The way to the SMTP server, where one is set up.
+    pub mail: Option<&'a Mail>,
     /// Who does it.
     pub actor: &'a Actor,
     /// The network address they do it from.
@@ -53,6 +58,14 @@ impl Desk<'_> {
     /// A line for the audit trail.
     pub(super) fn event(self, action: Action, object: impl ToString, now: Timestamp) -> Event {
         Event::new(action, self.actor.clone(), now, self.entropy).on(object).from(self.address)
+    }
+
+    /// Tells a person by mail what an administrator did to their account, where mail is set up. From where is nothing that
+    /// they have to know.
+    fn tell(self, to: &Email, what: Notice, now: Timestamp) {
+        if let Some(mail) = self.mail {
+            mail.post(Letter::notice(&self.policy.issuer, to, what, now, None));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     users::{self, UserError},
 };
 use crate::{
-    domain::{audit::Action, passkey::Passkey, user::User},
+    domain::{audit::Action, letter::Notice, passkey::Passkey, user::User},
     store::{Applied, StoreError},
 };
 
@@ -33,10 +33,13 @@ pub async fn list(desk: Desk<'_>, who: &str) -> Result<(Vec<Passkey>, User), Pas
 pub async fn remove(desk: Desk<'_>, id: &str) -> Result<(Passkey, User), PasskeyError> {
     let unknown = || PasskeyError::Unknown(id.to_owned());
     let (passkey, user) = desk.store.passkey(id).await?.ok_or_else(unknown)?;
-    let event =
-        desk.event(Action::PasskeyRemoved, &user.id, desk.clock.now()).with("name", passkey.name.as_str());
+    let now = desk.clock.now();
+    let event = desk.event(Action::PasskeyRemoved, &user.id, now).with("name", passkey.name.as_str());
     match desk.store.remove_passkey(&user.id, &passkey.id, &event).await? {
-        Applied::Done => Ok((passkey, user)),
+        Applied::Done => {
+            desk.tell(&user.email, Notice::PasskeyRemoved, now);
+            Ok((passkey, user))
+        }
         Applied::Lost => Err(unknown()),
     }
 }

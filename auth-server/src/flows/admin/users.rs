@@ -8,9 +8,11 @@ use crate::{
         audit::Action,
         email::{Email, EmailSyntax},
         ids::{OrganizationId, UserId},
+        letter::Notice,
         revocation::{Sweep, Whose},
         user::{PasswordError, User, check_new_password},
     },
+    mail::MailError,
     password::{Busy, Passwords},
     store::{Applied, StoreError},
 };
@@ -77,6 +79,12 @@ pub enum UserError {
     /// There is nothing to take away.
     #[error("the account {0} has no second factor")]
     NoSecondFactor(Email),
+    /// Nothing can be mailed.
+    #[error("mail is not set up here; leave it away to be shown the link, or write mail.host and mail.from")]
+    NoMail,
+    /// The link was made, and nobody has it.
+    #[error("{0}; nothing was sent: try again, or leave the mail away to be shown a link")]
+    NotMailed(#[from] MailError),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -200,9 +208,13 @@ fn clean(groups: &[String]) -> Result<Vec<String>, NameError> {
 /// Takes the second factor of a person away, who lost the app and the recovery codes.
 pub async fn forget_second_factor(desk: Desk<'_>, who: &str) -> Result<Email, UserError> {
     let user = show(desk, who).await?;
-    let event = desk.event(Action::SecondFactorRemoved, &user.id, desk.clock.now());
+    let now = desk.clock.now();
+    let event = desk.event(Action::SecondFactorRemoved, &user.id, now);
     match desk.store.remove_second_factor(&user.id, &event).await? {
-        Applied::Done => Ok(user.email),
+        Applied::Done => {
+            desk.tell(&user.email, Notice::SecondFactorRemoved, now);
+            Ok(user.email)
+        }
         Applied::Lost => Err(UserError::NoSecondFactor(user.email)),
     }
 }

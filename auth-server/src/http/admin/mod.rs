@@ -96,7 +96,7 @@ async fn call(
         Vec::new()
     } else {
         // A page of another site can send a form or a text unasked, but no JSON.
-        let typed = route.body.is_some() || admitted.key.is_none();
+        let typed = !route.bare || admitted.key.is_none();
         let wanted = typed.then_some("application/json");
         extract::read(request, &mut payload.into_inner(), wanted).await?.to_vec()
     };

@@ -103,7 +103,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     if let Some(body) = route.body {
         let schema = body(schemas);
         operation["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": schema}}});
+            json!({"required": !route.bare, "content": {"application/json": {"schema": schema}}});
     }
     operation
 }

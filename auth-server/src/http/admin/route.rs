@@ -78,6 +78,8 @@ pub(super) struct Route {
     pub(super) conflicts: bool,
     pub(super) query: SchemaOf,
     pub(super) body: Option<SchemaOf>,
+    /// Whether the body may be left out.
+    pub(super) bare: bool,
     pub(super) status: u16,
     pub(super) answer: Option<SchemaOf>,
     pub(super) run: Run,
@@ -122,6 +124,7 @@ impl Route {
             conflicts: false,
             query: SchemaGenerator::subschema_for::<Q>,
             body: B::SCHEMA,
+            bare: B::BARE,
             status: A::STATUS,
             answer: A::SCHEMA,
             run,
@@ -162,15 +165,7 @@ impl Call {
 
     /// What the administrators' flows work with.
     pub(super) fn desk(&self) -> Desk<'_> {
-        let context = self.context();
-        Desk {
-            store: context.store.as_ref(),
-            clock: context.clock.as_ref(),
-            entropy: context.entropy.as_ref(),
-            policy: &context.policy,
-            actor: &self.actor,
-            address: self.address.as_deref(),
-        }
+        self.context().desk(&self.actor, self.address.as_deref())
     }
 
     /// The parameter `{id}` of the path.
@@ -224,6 +219,8 @@ pub(super) struct Page<T> {
 pub(super) trait Body: Sized {
     /// Its schema, where there is a body.
     const SCHEMA: Option<SchemaOf>;
+    /// Whether it may be left out.
+    const BARE: bool = false;
 
     /// Reads it.
     fn read(bytes: &[u8]) -> Result<Self, Problem>;
@@ -234,6 +231,7 @@ pub(super) struct NoBody;
 
 impl Body for NoBody {
     const SCHEMA: Option<SchemaOf> = None;
+    const BARE: bool = true;
 
     fn read(bytes: &[u8]) -> Result<Self, Problem> {
         match bytes.trim_ascii() {
@@ -252,6 +250,18 @@ impl<T: DeserializeOwned + JsonSchema> Body for T {
         })?;
         serde_json::from_value(Value::Object(object))
             .map_err(|error| Problem::invalid(&format_args!("the body: {error}")))
+    }
+}
+
+/// There may be a body; without one everything in it is as if it were not said.
+pub(super) struct MaybeBody<T>(pub(super) T);
+
+impl<T: Default + DeserializeOwned + JsonSchema> Body for MaybeBody<T> {
+    const SCHEMA: Option<SchemaOf> = T::SCHEMA;
+    const BARE: bool = true;
+
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        if bytes.trim_ascii().is_empty() { Ok(Self(T::default())) } else { T::read(bytes).map(Self) }
     }
 }
 

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use super::{
     problem::Problem,
     query::Limit,
-    route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
+    route::{Call, Created, Gone, MaybeBody, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
     domain::user::User,
     flows::admin::{
         Standing,
-        links::{self, Invitation},
+        links::{self, Handing, Invitation},
         sessions,
         users::{self, Groups, NewUser, Role, UserError},
         view,
@@ -107,21 +107,42 @@ pub(super) struct Invite {
     /// Names of groups.
     #[serde(default)]
     groups: Vec<String>,
+    /// Mails the link to the person, and shows it to nobody.
+    #[serde(default)]
+    send: bool,
+}
+
+/// How the link reaches the person.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ResetUser")]
+pub(super) struct Reset {
+    /// Mails the link to the person, and shows it to nobody.
+    #[serde(default)]
+    send: bool,
+}
+
+const fn handing(send: bool) -> Handing {
+    if send { Handing::Mailed } else { Handing::Shown }
 }
 
 pub(super) async fn invite(call: Call, _: NoQuery, new: Invite) -> Result<Created<view::Link>, Problem> {
-    let Invite { email, name, groups } = new;
-    let made = links::invite(call.desk(), Invitation { email, name, groups }).await?;
+    let Invite { email, name, groups, send } = new;
+    let made = links::invite(call.desk(), Invitation { email, name, groups }, handing(send)).await?;
     Ok(Created(view::Link::new(call.desk(), &made)))
 }
 
-pub(super) async fn reset(call: Call, _: NoQuery, _: NoBody) -> Result<Created<view::Link>, Problem> {
+pub(super) async fn reset(
+    call: Call,
+    _: NoQuery,
+    MaybeBody(how): MaybeBody<Reset>,
+) -> Result<Created<view::Link>, Problem> {
     let user = named(&call).await?;
     // Whoever has the link signs in as the person.
     if user.admin_since.is_some() {
         call.may_make_administrators()?;
     }
-    let made = links::reset(call.desk(), user.id.as_str()).await?;
+    let made = links::reset(call.desk(), user.id.as_str(), handing(how.send)).await?;
     Ok(Created(view::Link::new(call.desk(), &made)))
 }
 
@@ -166,11 +187,13 @@ impl From<UserError> for Problem {
     fn from(error: UserError) -> Self {
         match error {
             UserError::Store(error) => error.into(),
-            UserError::Taken(_) | UserError::Raced | UserError::Disabled(_) => Self::conflict(&error),
+            UserError::Taken(_) | UserError::Raced | UserError::Disabled(_) | UserError::NoMail => {
+                Self::conflict(&error)
+            }
             UserError::Unknown(_) | UserError::UnknownId(_) | UserError::NoSecondFactor(_) => {
                 Self::not_found(&error)
             }
-            UserError::Busy(_) => Self::busy(&error),
+            UserError::Busy(_) | UserError::NotMailed(_) => Self::busy(&error),
             UserError::Email(_) | UserError::Name(_) | UserError::Password(_) => Self::invalid(&error),
         }
     }

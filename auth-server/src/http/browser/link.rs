@@ -95,8 +95,8 @@ fn used_up(site: &Site) -> HttpResponse {
         &Problem {
             status: StatusCode::GONE,
             code: "link",
-            what: "this link was used, was replaced by a newer one, or is older than a day",
-            next: "Sign in if you have a password; otherwise ask your administrator for a new link.",
+            what: "this link was used, was replaced by a newer one, or is too old",
+            next: "Sign in if you have a password; otherwise ask for a new link.",
             reason: None,
         },
     )

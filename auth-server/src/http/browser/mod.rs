@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod consent;
+pub(super) mod forgot;
 pub(super) mod home;
 pub(super) mod link;
 pub(super) mod login;

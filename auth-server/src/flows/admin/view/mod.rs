@@ -71,8 +71,10 @@ impl From<&domain::user::User> for User {
 pub struct Link {
     /// The e-mail address of the person who is to open it.
     pub email: String,
-    /// The address to open. It is a secret, and shown this once.
-    pub link: String,
+    /// The address to open. It is a secret, and shown this once; null when it was mailed.
+    pub link: Option<String>,
+    /// Whether the mail server took it for the person.
+    pub sent: bool,
     /// When it is good no more.
     #[schemars(with = "i64")]
     pub expires_at: Timestamp,
@@ -81,7 +83,13 @@ pub struct Link {
 impl Link {
     /// The link as its maker is shown it.
     pub fn new(desk: super::Desk<'_>, made: &super::links::MadeLink) -> Self {
-        Self { email: made.link.email.to_string(), link: made.url(desk), expires_at: made.link.expires_at }
+        let sent = made.handing == super::links::Handing::Mailed;
+        Self {
+            email: made.link.email.to_string(),
+            link: (!sent).then(|| made.url(desk)),
+            sent,
+            expires_at: made.link.expires_at,
+        }
     }
 }
 
