@@ -167,6 +167,10 @@ async fn what_was_not_offered_and_ticked_is_not_allowed() {
         }
         let answer = browser.post(&page.form("decision").action, &sent, &[]).await;
         assert_page(&answer, 400, "invalid_request");
+        // It decided nothing: whoever goes back can answer the page that they saw.
+        assert!(answer.body.contains("Go back to the page before"), "{answer:#?}");
+        let honest = browser.post(&page.form("decision").action, &Browser::yes(&page), &[]).await;
+        assert!(honest.header("location").contains("?code="), "{honest:#?}");
     }
     // What no field of the form is says nothing.
     let mut browser = Browser::default();
@@ -249,12 +253,12 @@ async fn an_answer_counts_once_and_from_whom_was_asked_only() {
 // CN-15
 #[tokio::test]
 async fn an_answer_that_comes_too_late_counts_for_nothing() {
-    let plan = Plan::on(Store::Sqlite).without_artifacts().with("SESSION__PENDING_REQUEST", "3s");
+    let plan = Plan::on(Store::Sqlite).without_artifacts().with("SESSION__PENDING_REQUEST", "10s");
     let stage = Stage::build(plan).await;
     let client = stage.client(&[PUB1]).await;
     let mut browser = Browser::default();
     let page = browser.reach_consent(&client.request().url(), stage.house.alice()).await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
     let answer = browser.post(&page.form("decision").action, &Browser::yes(&page), &[]).await;
     assert_page(&answer, 400, "request_gone");
     assert!(answer.body.contains(RESTART), "{answer:#?}");

@@ -148,7 +148,8 @@ pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
             "Wait a few minutes and start again from the application.",
         ),
         Stopped::Tampered(tampered) => {
-            (StatusCode::BAD_REQUEST, "invalid_request", tampered.to_string(), start_again)
+            let again = "Nothing was decided. Go back to the page before and answer it again.";
+            (StatusCode::BAD_REQUEST, "invalid_request", tampered.to_string(), again)
         }
         Stopped::Store(error) => return store_trouble(site, error),
     };
