@@ -38,7 +38,10 @@ async fn a_good_token_reaches_the_handler_as_an_access() {
             })
         );
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-        assert_eq!(reply.header("access-control-expose-headers"), Some("WWW-Authenticate, Mcp-Session-Id"));
+        assert_eq!(
+            reply.header("access-control-expose-headers"),
+            Some("WWW-Authenticate, Mcp-Session-Id, Retry-After")
+        );
         assert_eq!(web.with_token(&FIRST.sign(&claims)).await.status, 200);
         let metrics = web.server.metrics();
         assert_eq!((metrics.verified, metrics.remembered), (1, 1));

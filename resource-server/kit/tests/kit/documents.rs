@@ -22,7 +22,10 @@ const AUTHORIZATION_SERVER: [&str; 3] = [
 fn assert_readable_by_pages(reply: &Reply) {
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     assert_eq!(reply.header("access-control-allow-credentials"), None);
-    assert_eq!(reply.header("access-control-expose-headers"), Some("WWW-Authenticate, Mcp-Session-Id"));
+    assert_eq!(
+        reply.header("access-control-expose-headers"),
+        Some("WWW-Authenticate, Mcp-Session-Id, Retry-After")
+    );
 }
 
 // RI-13, IM-09
