@@ -13,10 +13,9 @@ use crate::{
         audit::{Action, Actor, Event},
         email::Email,
         ids::UserId,
-        session::{Freshness, SignedIn},
-        session::{Session, SignInMethod},
+        session::{Freshness, Session, SignInMethod, SignedIn},
         throttle::{FREE_FAILURES, Failures},
-        user::User,
+        user::{PasswordHash, User},
     },
     ephemeral::{SIGN_IN_FAILURES, SIGN_IN_FAILURES_OF_NETWORK},
     password::{Busy, Caller},
@@ -106,9 +105,9 @@ pub async fn sign_in(
     if ctx.store.second_factor(&user.id).await?.is_some() {
         return Ok(Step::Code(second_factor::half(ctx, &user, browser, now)));
     }
-    // The browser forgets its old session now; nobody who planted it there, or stole it, is to remember it either.
-    let _ended = sign_out(ctx, attempt.session, attempt.peer, now).await?;
-    Ok(Step::Opened(open(ctx, &user.id, SignInMethod::Password, attempt.peer, now).await?))
+    let proof = Proof::by_password(&user, SignInMethod::Password);
+    let opened = open(ctx, proof, attempt.session, attempt.peer, now).await?;
+    opened.map(Step::Opened).ok_or(NotSignedIn::Wrong)
 }
 
 /// Checks the password, as slowly for an unknown account as for a known one, and behind the brakes on guessing. Answers whose
@@ -185,12 +184,14 @@ pub(super) async fn count(ctx: &Context, counter: &str, mut now: Timestamp) -> R
         if ctx.ephemeral.replace(&SIGN_IN_FAILURES, counter, counted.as_ref(), &more, now).await {
             return Ok(now);
         }
-        // A turn is lost to a try that counted, so whoever loses as many as are free has to wait. Beyond that, what is in
-        // the way is nothing that this server wrote.
+        // A turn is lost to a try that counted, so whoever loses as many as are free has to wait. If nothing that this server
+        // wrote is in the way, it is gone for the next try.
         turns += 1;
         if turns > FREE_FAILURES {
-            ctx.ephemeral.put(&SIGN_IN_FAILURES, counter, &more, now).await;
-            return Ok(now);
+            if counted.is_none() {
+                ctx.ephemeral.put(&SIGN_IN_FAILURES, counter, &more, now).await;
+            }
+            return Err(SHORT_WAIT);
         }
     }
 }
@@ -209,35 +210,45 @@ fn new_device(ctx: &Context, user: &UserId) -> String {
     format!("{nonce}.{tag}")
 }
 
-/// Opens a session for somebody who just proved themselves.
+/// How somebody just proved themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof<'a> {
+    pub(super) user: &'a UserId,
+    pub(super) method: SignInMethod,
+    /// The password that was right, where one was asked for.
+    pub(super) password: Option<&'a PasswordHash>,
+    /// The upstream provider that stands for them.
+    pub(super) provider: Option<&'a str>,
+}
+
+impl<'a> Proof<'a> {
+    /// By the password that the account had when it was looked at.
+    pub(super) fn by_password(user: &'a User, method: SignInMethod) -> Self {
+        Self { user: &user.id, method, password: Some(&user.password), provider: None }
+    }
+
+    /// By something else that is kept here.
+    pub(super) const fn by(method: SignInMethod, user: &'a UserId) -> Self {
+        Self { user, method, password: None, provider: None }
+    }
+
+    /// By an account at an upstream provider.
+    pub(super) const fn by_provider(provider: &'a str, user: &'a UserId) -> Self {
+        Self { user, method: SignInMethod::Upstream, password: None, provider: Some(provider) }
+    }
+}
+
+/// Opens a session for somebody who just proved themselves, in a browser that forgets its old one: nobody who planted it there,
+/// or stole it, is to remember it. `None`: the proof is worth nothing any more, since what it rests on was changed meanwhile.
 pub(super) async fn open(
     ctx: &Context,
-    user: &UserId,
-    method: SignInMethod,
+    proof: Proof<'_>,
+    old: Option<&str>,
     peer: &Peer,
     now: Timestamp,
-) -> Result<Opened, StoreError> {
-    open_by(ctx, user, (method, None), peer, now).await
-}
-
-/// Opens a session for somebody who just proved themselves at an upstream provider.
-pub(super) async fn open_upstream(
-    ctx: &Context,
-    user: &UserId,
-    provider: &str,
-    peer: &Peer,
-    now: Timestamp,
-) -> Result<Opened, StoreError> {
-    open_by(ctx, user, (SignInMethod::Upstream, Some(provider)), peer, now).await
-}
-
-async fn open_by(
-    ctx: &Context,
-    user: &UserId,
-    (method, provider): (SignInMethod, Option<&str>),
-    peer: &Peer,
-    now: Timestamp,
-) -> Result<Opened, StoreError> {
+) -> Result<Option<Opened>, StoreError> {
+    let _ended = sign_out(ctx, old, peer, now).await?;
+    let Proof { user, method, password, provider } = proof;
     let seen = peer.uses(now);
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
     let session = Session {
@@ -257,8 +268,10 @@ async fn open_by(
         Some(provider) => event.with("provider", provider),
         None => event,
     };
-    ctx.store.open_session(&session, &event).await?;
-    Ok(Opened { user: user.clone(), cookie, device: new_device(ctx, user) })
+    Ok(match ctx.store.open_session(&session, password, &event).await? {
+        Applied::Done => Some(Opened { user: user.clone(), cookie, device: new_device(ctx, user) }),
+        Applied::Lost => None,
+    })
 }
 
 /// The live session behind a cookie, and its person.

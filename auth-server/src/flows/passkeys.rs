@@ -56,8 +56,8 @@ pub async fn sign_in(ctx: &Context, attempt: &Attempt<'_>) -> Result<Opened, Not
         ctx.store.note(&event.with("step", "passkey")).await?;
     }
     let user = user.ok_or(NotSignedIn::WrongPasskey)?;
-    let _ended = login::sign_out(ctx, attempt.session, attempt.peer, now).await?;
-    Ok(login::open(ctx, &user.id, SignInMethod::Passkey, attempt.peer, now).await?)
+    let proof = login::Proof::by(SignInMethod::Passkey, &user.id);
+    login::open(ctx, proof, attempt.session, attempt.peer, now).await?.ok_or(NotSignedIn::WrongPasskey)
 }
 
 /// Whose passkey answered, if all of the answer is right and none of it was used before.

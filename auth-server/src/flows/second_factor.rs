@@ -99,8 +99,8 @@ pub async fn finish(ctx: &Context, answer: &Answer<'_>) -> Result<Opened, NotSig
         None => SignInMethod::Password,
     };
     ctx.ephemeral.put(&SIGN_IN_FAILURES, &counter, &Failures::default(), now).await;
-    let _ended = login::sign_out(ctx, answer.session, answer.peer, now).await?;
-    Ok(login::open(ctx, &user.id, method, answer.peer, now).await?)
+    let proof = login::Proof::by_password(&user, method);
+    login::open(ctx, proof, answer.session, answer.peer, now).await?.ok_or(NotSignedIn::TooLate)
 }
 
 /// Spends a code of the app, or a recovery code. `false`: it is wrong, or was used.

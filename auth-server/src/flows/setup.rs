@@ -64,11 +64,12 @@ pub async fn is_live(ctx: &Context, link: &str) -> Result<bool, StoreError> {
     }
 }
 
-/// Spends the link, makes the administrator and signs them in.
+/// Spends the link, makes the administrator and signs them in. `old` is the cookie of the session that the browser has now.
 pub async fn complete(
     ctx: &Context,
     link: &str,
     first: &FirstAdministrator<'_>,
+    old: Option<&str>,
     peer: &Peer,
 ) -> Result<Opened, NotSetUp> {
     let link = Secret::<SetupLink>::parse(link).ok_or(NotSetUp::Link)?;
@@ -94,7 +95,10 @@ pub async fn complete(
     };
     let event = ctx.event(Action::SetUp, Actor::User(admin.id.clone()), peer, now).on(&admin.id);
     match ctx.store.use_setup_link(&link.hash(), &admin, &event).await? {
-        Applied::Done => Ok(login::open(ctx, &admin.id, SignInMethod::Link, peer, now).await?),
+        Applied::Done => {
+            let proof = login::Proof::by_password(&admin, SignInMethod::Link);
+            login::open(ctx, proof, old, peer, now).await?.ok_or(NotSetUp::Link)
+        }
         Applied::Lost => Err(NotSetUp::Link),
     }
 }

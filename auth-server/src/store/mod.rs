@@ -45,7 +45,7 @@ use crate::domain::{
     revocation::{Narrowing, Revocation, Sweep},
     session::Session,
     signing_key::{Change, KeySet},
-    user::{PasswordChange, User},
+    user::{PasswordChange, PasswordHash, User},
 };
 
 /// The result of a verb that could lose a race, or whose object could be gone.
@@ -126,8 +126,14 @@ pub trait Users: Send + Sync {
 /// Browser sessions.
 #[async_trait]
 pub trait Sessions: Send + Sync {
-    /// Opens a session.
-    async fn open_session(&self, session: &Session, event: &Event) -> Result<()>;
+    /// Opens a session for somebody who proved themselves by the password whose hash is given, or in another way. `Lost`: there
+    /// is no such account, it is disabled, has another password by now, or is not linked to the session's provider any more.
+    async fn open_session(
+        &self,
+        session: &Session,
+        password: Option<&PasswordHash>,
+        event: &Event,
+    ) -> Result<Applied>;
     /// A session and its person.
     async fn session(&self, hash: &SecretHash<SessionCookie>) -> Result<Option<(Session, User)>>;
     /// The sessions of a person that are not ended, newest first.

@@ -77,7 +77,7 @@ async fn a_sweep_is_one_wide_entry_and_ends_exactly_the_grants_it_names(backend:
     let bob = user("bob@x.test");
     assert_eq!(world.store.insert_user(&bob, &event()).await.unwrap(), Applied::Done);
     let bobs = World { session: crate::world::session(&bob, at(0)), user: bob, ..world.clone() };
-    bobs.store.open_session(&bobs.session, &event()).await.unwrap();
+    assert_eq!(bobs.store.open_session(&bobs.session, None, &event()).await.unwrap(), Applied::Done);
     let (first, _) = world.family().await;
     let (second, _) = world.code().await;
     let (spared, _) = bobs.family().await;

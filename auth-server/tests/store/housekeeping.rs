@@ -77,7 +77,7 @@ async fn sessions_are_forgotten_once_they_are_past_their_longest_life(backend: &
     let now = at(0).plus(Seconds::days(10));
     let open = async |auth_time: Timestamp| {
         let session = session(&world.user, auth_time);
-        world.store.open_session(&session, &event()).await.unwrap();
+        assert_eq!(world.store.open_session(&session, None, &event()).await.unwrap(), Applied::Done);
         world.store.touch_session(&session.hash, now).await.unwrap();
         session.hash
     };

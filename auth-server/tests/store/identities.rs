@@ -146,7 +146,7 @@ async fn what_a_provider_gave_goes_with_it(backend: &Backend) {
     let corp = identity(&world.user, "corp", "1", &["corp-staff"]);
     let _done = world.store.insert_identity(&corp, &event()).await.unwrap();
     let (local, upstream) = (&world.session, signed_in_at(&world.user, "corp"));
-    world.store.open_session(&upstream, &event()).await.unwrap();
+    assert_eq!(world.store.open_session(&upstream, None, &event()).await.unwrap(), Applied::Done);
     let over = async |session: &Session| {
         world.store.session(&session.hash).await.unwrap().unwrap().0.ended_at.is_some()
     };
@@ -159,7 +159,7 @@ async fn what_a_provider_gave_goes_with_it(backend: &Backend) {
 
     // The same when the provider does not stand for the person any more, or the link is taken away.
     let again = signed_in_at(&world.user, "corp");
-    world.store.open_session(&again, &event()).await.unwrap();
+    assert_eq!(world.store.open_session(&again, None, &event()).await.unwrap(), Applied::Done);
     let _done = world.store.note_hearing(&hearing(&corp, &["corp-staff"], None), None).await.unwrap();
     let seen = world.store.identity_by_id(&corp.id).await.unwrap().unwrap();
     let _done = world.store.claim_identity(&seen, at(55), at(40)).await.unwrap();
@@ -188,15 +188,17 @@ async fn the_grants_of_a_sign_in_are_found_through_its_session(backend: &Backend
     let mut world = World::new(backend).await;
     let (local, _) = world.family().await;
     world.session = signed_in_at(&world.user, "corp");
-    world.store.open_session(&world.session, &event()).await.unwrap();
+    // Nobody signs in through an account that is not linked any more.
+    assert_eq!(world.store.open_session(&world.session, None, &event()).await.unwrap(), Applied::Lost);
+    let corp = identity(&world.user, "corp", "1", &[]);
+    let _done = world.store.insert_identity(&corp, &event()).await.unwrap();
+    assert_eq!(world.store.open_session(&world.session, None, &event()).await.unwrap(), Applied::Done);
     let (grant, token) = world.family().await;
     let found = world.store.grants_through(&world.user.id, "corp").await.unwrap();
     assert_eq!(found.iter().map(|grant| &grant.id).collect::<Vec<_>>(), [&grant]);
     assert_ne!(grant, local);
 
     // Whoever holds the refresh token, and nobody else, has the person's identities looked at.
-    let corp = identity(&world.user, "corp", "1", &[]);
-    let _done = world.store.insert_identity(&corp, &event()).await.unwrap();
     let behind = async |client| world.store.identities_behind(&token.hash(), client).await.unwrap().len();
     assert_eq!(behind(&world.client.id).await, 1);
     assert_eq!(behind(&doorward_shared::client_id::ClientId::parse("evil").unwrap()).await, 0);

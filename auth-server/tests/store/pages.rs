@@ -1,5 +1,6 @@
 //! Pages of accounts, clients and sessions.
 
+use doorward::store::Applied;
 use doorward_shared::{client_id::ClientId, time::Timestamp};
 
 use crate::{
@@ -57,7 +58,10 @@ async fn only_live_sessions_are_on_a_page(backend: &Backend) {
     let bob = user("bob@x.test");
     let _done = world.store.insert_user(&bob, &event()).await.unwrap();
     for _ in 0..3 {
-        world.store.open_session(&session(&bob, at(0)), &event()).await.unwrap();
+        assert_eq!(
+            world.store.open_session(&session(&bob, at(0)), None, &event()).await.unwrap(),
+            Applied::Done
+        );
     }
     let policy = &world.policy.session;
     let count = async |user, now: Timestamp| {

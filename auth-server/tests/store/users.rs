@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use doorward::{
-    domain::{email::Email, user::User},
+    domain::{
+        email::Email,
+        user::{PasswordChange, PasswordHash, User},
+    },
     store::{Applied, StoreError},
 };
 
@@ -19,6 +22,8 @@ on_each_backend! {
     disabling_a_person_ends_their_sessions_and_nobody_elses,
     disabling_a_person_ends_their_grants_and_enabling_revives_none,
     enabling_a_person_does_not_bring_sessions_back,
+    the_password_of_a_moment_ago_opens_no_session,
+    a_sign_in_beside_a_change_of_the_password_leaves_no_session,
     of_many_who_register_one_address_one_succeeds,
     a_new_setup_link_replaces_the_old_one,
     a_setup_link_makes_one_administrator_and_is_spent,
@@ -79,7 +84,7 @@ async fn disabling_a_person_ends_their_sessions_and_nobody_elses(backend: &Backe
     for person in [&alice, &alice, &bob] {
         store.insert_user(person, &event()).await.map(|_| ()).unwrap();
         let session = session(person, at(1));
-        store.open_session(&session, &event()).await.unwrap();
+        assert_eq!(store.open_session(&session, None, &event()).await.unwrap(), Applied::Done);
         sessions.push(session.hash);
     }
     let early = at(2);
@@ -106,7 +111,7 @@ async fn disabling_a_person_ends_their_grants_and_enabling_revives_none(backend:
     let bob = user("bob@x.test");
     assert_eq!(world.store.insert_user(&bob, &event()).await.unwrap(), Applied::Done);
     let bobs = World { session: session(&bob, at(0)), user: bob, ..world.clone() };
-    bobs.store.open_session(&bobs.session, &event()).await.unwrap();
+    assert_eq!(bobs.store.open_session(&bobs.session, None, &event()).await.unwrap(), Applied::Done);
     let (grant, token) = world.family().await;
     let (spared, _) = bobs.family().await;
     let (rotation, _) = world.rotation(&token).await;
@@ -134,13 +139,63 @@ async fn enabling_a_person_does_not_bring_sessions_back(backend: &Backend) {
     );
     // A sign-in that was checked before the account was disabled and stored after.
     let late = session(&alice, at(2));
-    store.open_session(&late, &event()).await.unwrap();
+    assert_eq!(store.open_session(&late, None, &event()).await.unwrap(), Applied::Lost);
     assert_eq!(
         store.enable_user(&alice.id, &barred_user(&alice.id, at(9)), &event()).await.unwrap(),
         Applied::Done
     );
-    let (late, alice) = store.session(&late.hash).await.unwrap().unwrap();
-    assert_eq!((late.ended_at, alice.disabled_at), (Some(at(9)), None));
+    assert!(store.session(&late.hash).await.unwrap().is_none());
+}
+
+async fn the_password_of_a_moment_ago_opens_no_session(backend: &Backend) {
+    let store = backend.store().await;
+    let alice = user("alice@x.test");
+    assert_eq!(store.insert_user(&alice, &event()).await.unwrap(), Applied::Done);
+    let (before, after) = (&alice.password, PasswordHash::from_phc("$argon2id$another".to_owned()));
+    let early = session(&alice, at(1));
+    assert_eq!(store.open_session(&early, Some(before), &event()).await.unwrap(), Applied::Done);
+    let change = PasswordChange {
+        user: alice.id.clone(),
+        before: before.clone(),
+        after: after.clone(),
+        keep: None,
+        sweep: None,
+    };
+    assert_eq!(store.change_password(&change, &event_at(at(2))).await.unwrap(), Applied::Done);
+    assert_eq!(store.session(&early.hash).await.unwrap().unwrap().0.ended_at, Some(at(2)));
+    // It was right when it was looked at.
+    let late = session(&alice, at(3));
+    assert_eq!(store.open_session(&late, Some(before), &event()).await.unwrap(), Applied::Lost);
+    assert!(store.session(&late.hash).await.unwrap().is_none());
+    assert_eq!(store.open_session(&late, Some(&after), &event()).await.unwrap(), Applied::Done);
+}
+
+/// Of a sign-in and a change of the password at one moment, the sign-in is refused, or its session is ended: never neither.
+async fn a_sign_in_beside_a_change_of_the_password_leaves_no_session(backend: &Backend) {
+    for turn in 0..16 {
+        let store = backend.store().await;
+        let alice = user(&format!("{turn}@x.test"));
+        assert_eq!(store.insert_user(&alice, &event()).await.unwrap(), Applied::Done);
+        let session = session(&alice, at(1));
+        let change = PasswordChange {
+            user: alice.id.clone(),
+            before: alice.password.clone(),
+            after: PasswordHash::from_phc("$argon2id$another".to_owned()),
+            keep: None,
+            sweep: None,
+        };
+        let (at_two, at_one) = (event_at(at(2)), event());
+        let (changed, opened) = tokio::join!(
+            store.change_password(&change, &at_two),
+            store.open_session(&session, Some(&alice.password), &at_one)
+        );
+        assert_eq!(changed.unwrap(), Applied::Done);
+        let there = store.session(&session.hash).await.unwrap();
+        match opened.unwrap() {
+            Applied::Done => assert_eq!(there.unwrap().0.ended_at, Some(at(2))),
+            Applied::Lost => assert!(there.is_none()),
+        }
+    }
 }
 
 async fn of_many_who_register_one_address_one_succeeds(backend: &Backend) {

@@ -201,7 +201,7 @@ impl World {
         assert_eq!(store.insert_user(&user, &event()).await.unwrap(), Applied::Done);
         assert_eq!(store.insert_client(&client, &event()).await.unwrap(), Applied::Done);
         assert_eq!(store.insert_resource(&resource, &event()).await.unwrap(), Applied::Done);
-        store.open_session(&session, &event()).await.unwrap();
+        assert_eq!(store.open_session(&session, None, &event()).await.unwrap(), Applied::Done);
         Self { store, policy: policy(), user, client, resource, session }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     flows::{
         Context, Peer,
         admin::{NameError, clean_name},
-        login::{self, Opened, Password},
+        login::{self, Opened, Password, Proof},
     },
     password::Busy,
     store::{Applied, StoreError},
@@ -69,14 +69,20 @@ pub async fn look(ctx: &Context, secret: &str) -> Result<Option<Link>, StoreErro
     Ok(ctx.store.account_link(&secret.hash()).await?.filter(|link| link.is_live(now)))
 }
 
-/// Uses it.
-pub async fn accept(ctx: &Context, secret: &str, choice: &Choice<'_>, peer: &Peer) -> Result<Used, NotUsed> {
+/// Uses it. `old` is the cookie of the session that the browser has now.
+pub async fn accept(
+    ctx: &Context,
+    secret: &str,
+    choice: &Choice<'_>,
+    old: Option<&str>,
+    peer: &Peer,
+) -> Result<Used, NotUsed> {
     let link = look(ctx, secret).await?.ok_or(NotUsed::Link)?;
     check_new_password(choice.password.0)?;
     match &link.purpose {
         Purpose::Invitation { name, groups } => {
             let name = choice.name.map(clean_name).transpose()?.or_else(|| name.clone());
-            welcome(ctx, &link, name, groups.clone(), choice, peer).await.map(Used::Welcome)
+            welcome(ctx, &link, (name, groups.clone()), choice, old, peer).await.map(Used::Welcome)
         }
         Purpose::Reset(user) => reset(ctx, &link, user, choice, peer).await,
     }
@@ -85,9 +91,9 @@ pub async fn accept(ctx: &Context, secret: &str, choice: &Choice<'_>, peer: &Pee
 async fn welcome(
     ctx: &Context,
     link: &Link,
-    name: Option<String>,
-    groups: Vec<String>,
+    (name, groups): (Option<String>, Vec<String>),
     choice: &Choice<'_>,
+    old: Option<&str>,
     peer: &Peer,
 ) -> Result<Opened, NotUsed> {
     let entropy = ctx.entropy.as_ref();
@@ -108,7 +114,10 @@ async fn welcome(
     };
     let event = ctx.event(Action::UserCreated, Actor::User(user.id.clone()), peer, now).on(&user.id);
     match ctx.store.accept_invitation(&link.hash, &user, &event.with("by", "invitation")).await? {
-        Applied::Done => Ok(login::open(ctx, &user.id, SignInMethod::Link, peer, now).await?),
+        Applied::Done => {
+            let proof = Proof::by_password(&user, SignInMethod::Link);
+            login::open(ctx, proof, old, peer, now).await?.ok_or(NotUsed::Link)
+        }
         Applied::Lost => Err(NotUsed::Link),
     }
 }

@@ -199,9 +199,8 @@ async fn arrived(
         }
         Arrival::New(email) => newcomer(ctx, rules, &answer, email, visitor.peer, now).await?,
     };
-    // The browser forgets its old session now, whoever planted it there.
-    let _ended = login::sign_out(ctx, visitor.session, visitor.peer, now).await?;
-    let opened = login::open_upstream(ctx, &user, &rules.id, visitor.peer, now).await?;
+    let proof = login::Proof::by_provider(&rules.id, &user);
+    let opened = login::open(ctx, proof, visitor.session, visitor.peer, now).await?.ok_or(Stopped::Gone)?;
     Ok(Completed::SignedIn(Box::new(opened), pending.request.clone()))
 }
 

@@ -40,7 +40,7 @@ pub(in crate::http) async fn post(
         password: Password(posted.field("password")),
         end_apps: posted.field("end_apps") == "yes",
     };
-    match accept(&site.context, &secret, &choice, &posted.peer).await {
+    match accept(&site.context, &secret, &choice, posted.session.as_deref(), &posted.peer).await {
         Ok(Used::Welcome(opened)) => {
             let mut response = see_other(&path(policy, Name::Home));
             let _added = response.add_cookie(&cookies::session(policy, &opened.cookie));

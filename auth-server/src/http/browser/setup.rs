@@ -43,7 +43,8 @@ pub(in crate::http) async fn post(
         name: Some(posted.field("name")).filter(|name| !name.is_empty()),
         password: Password(posted.field("password")),
     };
-    let problem = match complete(&site.context, &link, &first, &posted.peer).await {
+    let problem = match complete(&site.context, &link, &first, posted.session.as_deref(), &posted.peer).await
+    {
         Ok(opened) => {
             let mut response = see_other(&path(policy, Name::Home));
             let _added = response.add_cookie(&cookies::session(policy, &opened.cookie));

@@ -104,7 +104,7 @@ impl Town {
             let person = User { admin_since, ..user(&format!("{name}@example.test")) };
             assert_eq!(store.insert_user(&person, &event()).await.unwrap(), Applied::Done);
             let opened = session(&person, at(0));
-            store.open_session(&opened, &event()).await.unwrap();
+            assert_eq!(store.open_session(&opened, None, &event()).await.unwrap(), Applied::Done);
             town.people.push(person);
             town.sessions.push(opened);
         }
@@ -145,7 +145,7 @@ impl Town {
             Deed::SignIn(p) => {
                 if self.signs_in(p).await {
                     let opened = session(&self.people[p], now);
-                    store.open_session(&opened, &event()).await.unwrap();
+                    assert_eq!(store.open_session(&opened, None, &event()).await.unwrap(), Applied::Done);
                     self.sessions.push(opened);
                 }
             }
@@ -157,7 +157,7 @@ impl Town {
             Deed::Ask(p, c, r) => {
                 let opened = session(&self.people[p], now);
                 if self.signs_in(p).await && self.client_works(c).await && self.resource_works(r).await {
-                    store.open_session(&opened, &event()).await.unwrap();
+                    assert_eq!(store.open_session(&opened, None, &event()).await.unwrap(), Applied::Done);
                     let world = World {
                         user: self.people[p].clone(),
                         client: self.clients[c].clone(),
