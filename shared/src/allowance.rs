@@ -37,6 +37,10 @@ pub const DETAIL_TYPE: &str = "node";
 /// Most nodes of one allowance: a token has to fit into a header.
 pub const MAX_NODES: usize = 64;
 
+/// Most bytes of the `authorization_details` of a token, as JSON: in base64, with everything else, it stays below the
+/// [longest token](crate::jose::jws::MAX_TOKEN) that a resource server reads.
+pub const MAX_DETAILS: usize = 10 * 1024;
+
 impl Allowance {
     /// These atoms in the whole organization.
     pub const fn everywhere(atoms: Scope) -> Self {
@@ -66,10 +70,28 @@ impl Allowance {
         Self { everywhere: all.everywhere, nodes }
     }
 
+    /// What each of these allows, together.
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut everywhere = Scope::default();
+        let mut nodes = BTreeMap::<NodePath, Scope>::new();
+        for part in parts {
+            everywhere = everywhere.union(&part.everywhere);
+            for (node, atoms) in part.nodes {
+                let held = nodes.entry(node).or_default();
+                *held = held.union(&atoms);
+            }
+        }
+        Self::shortest(everywhere, nodes)
+    }
+
+    /// The entries for this node and those above it. There are few, however many nodes are named.
+    fn covering(&self, node: &NodePath) -> impl Iterator<Item = &Scope> {
+        std::iter::successors(Some(node.clone()), NodePath::parent).filter_map(|above| self.nodes.get(&above))
+    }
+
     /// The atoms that hold at this node.
     pub fn held_at(&self, node: &NodePath) -> Scope {
-        let covering = self.nodes.iter().filter(|(above, _)| above.covers(node));
-        covering.fold(self.everywhere.clone(), |held, (_, atoms)| held.union(atoms))
+        self.covering(node).fold(self.everywhere.clone(), |held, atoms| held.union(atoms))
     }
 
     /// The atoms that hold in the whole organization.
@@ -85,9 +107,12 @@ impl Allowance {
     /// True when `atom` is allowed at `node`; without a node, in the organization itself.
     pub fn allows(&self, atom: &str, node: Option<&NodePath>) -> bool {
         self.everywhere.contains(atom)
-            || node.is_some_and(|node| {
-                self.nodes.iter().any(|(above, atoms)| above.covers(node) && atoms.contains(atom))
-            })
+            || node.is_some_and(|node| self.covering(node).any(|atoms| atoms.contains(atom)))
+    }
+
+    /// True when anything is allowed at this node, below it, or above it.
+    pub fn concerns(&self, node: &NodePath) -> bool {
+        !self.held_at(node).is_empty() || self.nodes.keys().any(|below| node.covers(below))
     }
 
     /// True when nothing is allowed anywhere.
@@ -113,12 +138,7 @@ impl Allowance {
     /// What either allows.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut nodes = self.nodes.clone();
-        for (node, atoms) in &other.nodes {
-            let held = nodes.entry(node.clone()).or_default();
-            *held = held.union(atoms);
-        }
-        Self::shortest(self.everywhere.union(&other.everywhere), nodes)
+        Self::all([self.clone(), other.clone()])
     }
 
     /// The same places, with only these atoms left.
@@ -127,12 +147,24 @@ impl Allowance {
         self.intersection(&Self::everywhere(atoms.clone()))
     }
 
-    /// The same with at most so many nodes, the first ones. What is left out is allowed no more.
+    /// What of it a token can carry: the first nodes, at most [`MAX_NODES`] of them, within [`MAX_DETAILS`]. What is left out is
+    /// allowed no more.
     #[must_use]
-    pub fn first_nodes(&self, most: usize) -> Self {
-        let nodes = self.nodes.iter().take(most).map(|(node, atoms)| (node.clone(), atoms.clone())).collect();
+    pub fn fitting(&self) -> Self {
+        // A comma each, and the brackets around all.
+        let size =
+            |node: Option<&NodePath>, atoms: &Scope| Value::Object(detail(node, atoms)).to_string().len() + 1;
+        let mut left = MAX_DETAILS.saturating_sub(size(None, &self.everywhere) + 1);
+        let fits = |(node, atoms): &(&NodePath, &Scope)| {
+            let left_after = left.checked_sub(size(Some(node), atoms));
+            left_after.inspect(|after| left = *after).is_some()
+        };
         // A node comes after those above it, so what is left still adds to what holds above.
-        Self { everywhere: self.everywhere.clone(), nodes }
+        let nodes = self.nodes.iter().take(MAX_NODES).take_while(fits);
+        Self {
+            everywhere: self.everywhere.clone(),
+            nodes: nodes.map(|(node, atoms)| (node.clone(), atoms.clone())).collect(),
+        }
     }
 
     /// True when `other` allows all of this.
@@ -146,17 +178,8 @@ impl Allowance {
         if self.nodes.is_empty() {
             return None;
         }
-        let entry = |node: Option<&NodePath>, atoms: &Scope| {
-            let mut entry = Map::new();
-            entry.insert("type".to_owned(), json!(DETAIL_TYPE));
-            if let Some(node) = node {
-                entry.insert("identifier".to_owned(), json!(node));
-            }
-            entry.insert("actions".to_owned(), atoms.iter().map(|atom| json!(atom.as_str())).collect());
-            entry
-        };
-        let whole = Some(&self.everywhere).filter(|atoms| !atoms.is_empty()).map(|atoms| entry(None, atoms));
-        let nodes = self.nodes.iter().map(|(node, atoms)| entry(Some(node), atoms));
+        let whole = Some(&self.everywhere).filter(|atoms| !atoms.is_empty()).map(|atoms| detail(None, atoms));
+        let nodes = self.nodes.iter().map(|(node, atoms)| detail(Some(node), atoms));
         Some(whole.into_iter().chain(nodes).collect())
     }
 
@@ -167,15 +190,23 @@ impl Allowance {
     pub fn of_token(scope: &Scope, details: Option<&[Map<String, Value>]>) -> Self {
         let Some(details) = details else { return Self::everywhere(scope.clone()) };
         let entries = details.iter().take(MAX_NODES + 1).filter_map(read_detail);
-        let all =
-            entries.fold(Self::default(), |all, (node, atoms)| {
-                all.union(&node.map_or_else(
-                    || Self::everywhere(atoms.clone()),
-                    |node| Self::at_node(node, atoms.clone()),
-                ))
-            });
-        all.only(scope)
+        let parts = entries.map(|(node, atoms)| match node {
+            None => Self::everywhere(atoms),
+            Some(node) => Self::at_node(node, atoms),
+        });
+        Self::all(parts).only(scope)
     }
+}
+
+/// An entry of `authorization_details`.
+fn detail(node: Option<&NodePath>, atoms: &Scope) -> Map<String, Value> {
+    let mut entry = Map::new();
+    entry.insert("type".to_owned(), json!(DETAIL_TYPE));
+    if let Some(node) = node {
+        entry.insert("identifier".to_owned(), json!(node));
+    }
+    entry.insert("actions".to_owned(), atoms.iter().map(|atom| json!(atom.as_str())).collect());
+    entry
 }
 
 /// An entry with exactly the members that we write.
@@ -327,5 +358,35 @@ mod tests {
         let good = json!([{"type": "node", "identifier": "x", "actions": ["a:read", "a:delete"]}, {"type": "other"}]);
         let found = Allowance::of_token(&read, Some(&details(good)));
         assert_eq!(found, Allowance::at_node(node("x"), read));
+    }
+
+    /// A token with these details, with room for all its other claims and its signature.
+    const _: () = assert!(MAX_DETAILS * 4 / 3 + 2 * 1024 < crate::jose::jws::MAX_TOKEN);
+
+    #[test]
+    fn what_does_not_fit_into_a_token_is_left_out_from_the_end() {
+        let long = |i: usize| node(&format!("{i:03}{}/{}", "a".repeat(61), "b".repeat(64)));
+        let short = |i: usize| node(&format!("n{i:03}"));
+        let size = |all: &Allowance| serde_json::to_string(&all.to_details().unwrap()).unwrap().len();
+        let every = scope("a:read a:write a:delete");
+        for (name, fewest) in [(long as fn(usize) -> NodePath, 40), (short, MAX_NODES)] {
+            let all = Allowance::all((0..200).map(|i| Allowance::at_node(name(i), every.clone())));
+            let fits = all.fitting();
+            assert!((fewest..=MAX_NODES).contains(&fits.nodes().len()), "{}", fits.nodes().len());
+            assert!(size(&fits) <= MAX_DETAILS, "{}", size(&fits));
+            assert!(fits.is_subset(&all) && fits.allows("a:read", Some(&name(0))));
+            assert!(!fits.allows("a:read", Some(&name(199))));
+        }
+        let little = Allowance::at_node(node("x"), every);
+        assert_eq!(little.fitting(), little);
+    }
+
+    #[test]
+    fn a_node_is_concerned_by_what_holds_above_and_below_it() {
+        let all = Allowance::at_node(node("x/p"), scope("a:read"));
+        for (there, concerned) in [("x", true), ("x/p", true), ("x/p/f", true), ("x/q", false), ("xy", false)]
+        {
+            assert_eq!(all.concerns(&node(there)), concerned, "{there}");
+        }
     }
 }

@@ -95,11 +95,12 @@ pub fn entitlement(seat: Seat<'_>) -> Allowance {
     let own = resource.access == Access::Everyone && &user.organization == organization;
     let own = Allowance::everywhere(if own { resource.model.all() } else { Scope::default() });
     let counting = rules.iter().filter(|rule| counts(rule, seat));
-    counting.fold(own, |all, rule| {
+    let given = counting.map(|rule| {
         // A tier that the resource does not have allows nothing.
         let atoms = resource.model.expand([rule.says.tier.as_str()]).unwrap_or_default();
-        all.union(&rule.says.place.allowing(atoms))
-    })
+        rule.says.place.allowing(atoms)
+    });
+    Allowance::all(std::iter::once(own).chain(given))
 }
 
 /// True when this person may do anything here, with whosever data.
@@ -130,7 +131,7 @@ pub fn ceiling(client: &Client, seat: Seat<'_>) -> Allowance {
     }
     let places = client.ceiling_places.iter();
     let here = places.filter(|place| place.realm.means(seat.organization, seat.user));
-    here.fold(Allowance::default(), |all, place| all.union(&place.allowing(atoms.clone())))
+    Allowance::all(here.map(|place| place.allowing(atoms.clone())))
 }
 
 /// The most that this person could allow this client here.

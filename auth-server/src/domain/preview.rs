@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use doorward_shared::{
-    allowance::{Allowance, MAX_NODES},
-    node::NodePath,
-    scope::Scope,
-};
+use doorward_shared::{allowance::Allowance, node::NodePath, scope::Scope};
 
 use super::{
     client::Client,
@@ -55,7 +51,7 @@ pub enum Limit {
 pub fn explain(client: Option<&Client>, seat: Seat<'_>, nodes: &[NodePath]) -> Vec<PlaceReport> {
     let (entitled, bound) = (entitlement(seat), client.map(|client| ceiling(client, seat)));
     let whole = bound.as_ref().map_or_else(|| entitled.clone(), |bound| entitled.intersection(bound));
-    let carried = whole.first_nodes(MAX_NODES);
+    let carried = whole.fitting();
     let by_rules = seat.rules.iter().filter(|rule| counts(rule, seat)).map(|rule| &rule.says.place);
     let by_ceiling = client.into_iter().flat_map(|client| &client.ceiling_places);
     let by_ceiling = by_ceiling.filter(|place| place.realm.means(seat.organization, seat.user));
@@ -116,6 +112,7 @@ fn holds(allowance: &Allowance, atoms: &Scope, node: Option<&NodePath>) -> bool 
 
 #[cfg(test)]
 mod tests {
+    use doorward_shared::allowance::MAX_NODES;
     use doorward_shared::secret::SystemEntropy;
 
     use super::*;

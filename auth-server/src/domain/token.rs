@@ -1,7 +1,7 @@
 //! What tokens say (RFC 9068, OpenID Connect Core §2).
 
 use doorward_shared::{
-    allowance::{Allowance, MAX_NODES},
+    allowance::Allowance,
     jose::{
         Algorithm,
         access_token::AccessTokenClaims,
@@ -77,7 +77,7 @@ impl Subject<'_> {
 
     fn carried(&self, oidc: &Scope, allowance: &Allowance) -> Carried {
         // What is left out is not allowed: too long a token would be refused whole.
-        let allowance = allowance.first_nodes(MAX_NODES);
+        let allowance = allowance.fitting();
         let entitled = !entitlement(self.seat()).is_empty();
         Carried { scope: oidc.union(&allowance.atoms()), details: allowance.to_details(), entitled }
     }

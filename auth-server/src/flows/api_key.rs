@@ -1,7 +1,6 @@
 //! What an API key is good for at this moment.
 
 use doorward_shared::{
-    allowance::MAX_NODES,
     introspection::{Active, Introspection},
     time::Timestamp,
 };
@@ -33,7 +32,7 @@ pub(super) async fn about(
     }
     let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
     let seat = Seat { user: &user, resource, organization: &key.organization, rules: &rules };
-    let allowance = effective(&key, seat).first_nodes(MAX_NODES);
+    let allowance = effective(&key, seat).fitting();
     if key.wants_touch(now)
         && let Err(error) = ctx.store.touch_api_key(&key.id, now).await
     {

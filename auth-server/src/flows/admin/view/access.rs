@@ -72,7 +72,7 @@ fn words(limit: &Limit) -> String {
         Limit::CeilingTier(tier) => format!("the ceiling of the client is the tier {tier}"),
         Limit::CeilingPlace => "the ceiling of the client leaves this place out".to_owned(),
         Limit::TooManyNodes => format!(
-            "a token names {MAX_NODES} nodes at most, and so many come before this one; allow a node above them instead, or \
+            "a token names {MAX_NODES} nodes at most, fewer where their names are long, and so many come before this one; allow a node above them instead, or \
              choose fewer on the consent page"
         ),
     }
