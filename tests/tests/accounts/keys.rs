@@ -14,6 +14,7 @@ e2e::on_both_stores!(
     nobody_reaches_the_keys_of_somebody_else,
     what_cannot_be_made_is_said_and_nothing_is_made,
     a_key_is_made_soon_after_a_sign_in_only,
+    who_asks_for_keys_learns_of_no_organization_and_no_node,
 );
 
 /// The key that the page shows, if it does.
@@ -190,4 +191,39 @@ async fn a_key_is_made_soon_after_a_sign_in_only(store: Store) {
     assert!(keys(&house).is_empty());
     let page = home.page("/account/keys").await;
     assert!(page.text.contains("within five minutes of a sign-in"), "{}", page.text);
+}
+
+async fn who_asks_for_keys_learns_of_no_organization_and_no_node(store: Store) {
+    let house = House::start(store).await;
+    house.cli(&["organization", "create", "Acme"], "").ok();
+    for node in ["alpha/site", "alpha/merger", "beta"] {
+        house.cli(&["node", "add", "Acme", node], "").ok();
+    }
+    let alice = house.alice().email.clone();
+    let rule = ["entitlement", "add", "--user", &alice, "--tier", "read", "--organization", "Acme"];
+    house.cli(&[&rule[..], &["--node", "alpha/site"]].concat(), "").ok();
+    let bob = house.user("bob@example.test");
+    let bobs = AtHome::sign_in(&house, &bob).await;
+    let home = AtHome::sign_in(&house, house.alice()).await;
+    let answer = async |home: &AtHome, organization: &str, node: &str| {
+        let typed = [("name", "x"), ("kind", "simple"), ("tier", "read"), ("expires", "7d")];
+        let page =
+            make(home, &[&typed[..], &[("organization", organization), ("nodes", node)]].concat()).await;
+        let problem = page.text.split("You may do nothing in").nth(1).unwrap_or_else(|| panic!("{page:#?}"));
+        problem.split_once(", or it does not exist").expect("one answer for both").0.trim().to_owned()
+    };
+    for (organization, node) in [("Acme", "alpha"), ("Acme", "nowhere"), ("Nowhere", "alpha"), ("Acme", "")] {
+        assert_eq!(answer(&bobs, organization, node).await, organization);
+    }
+    // Whoever may do something there knows of the nodes that this concerns, and of no others.
+    for node in ["alpha/merger", "beta", "nowhere"] {
+        assert_eq!(answer(&home, "Acme", node).await, node);
+    }
+    let page = home.page("/account/keys").await;
+    let offered = page.answer.body.split("<datalist").nth(1).unwrap_or_else(|| panic!("{page:#?}"));
+    assert!(offered.contains("alpha/site") && !offered.contains("merger") && !offered.contains("beta"));
+    let typed = [("name", "x"), ("kind", "simple"), ("tier", "read"), ("expires", "7d")];
+    let made =
+        make(&home, &[&typed[..], &[("organization", "Acme"), ("nodes", "alpha/site")]].concat()).await;
+    assert!(shown(&made).is_some(), "{made:#?}");
 }

@@ -4,8 +4,9 @@ use crate::{
     domain::{
         api_key::{ApiKey, ApiKeySecret, State},
         audit::{Action, Actor},
+        entitlement::{Seat, entitlement},
         ids::ApiKeyId,
-        organization::{Node, Organization},
+        organization::{Node, Organization, Realm},
         resource::Resource,
         session::SignedIn,
     },
@@ -24,7 +25,7 @@ pub struct Board {
     pub keys: Vec<ApiKey>,
     /// Resource servers.
     pub resources: Vec<Resource>,
-    /// Organizations beside the person's own, with their nodes.
+    /// Organizations beside the person's own in which they may do anything, with the nodes that this concerns.
     pub shared: Vec<(Organization, Vec<Node>)>,
 }
 
@@ -37,6 +38,9 @@ pub enum NotMade {
     /// A live key has this name. It also keeps a page that is loaded anew from making a second key.
     #[error("you have a live key with this name already; give another name, or revoke that one first")]
     Named,
+    /// Not theirs, or not there: whoever guesses names learns nothing.
+    #[error("you may do nothing in {0}, or it does not exist; choose what the page offers")]
+    NotYours(String),
     /// It is not made.
     #[error(transparent)]
     Key(#[from] ApiKeyError),
@@ -49,9 +53,19 @@ pub async fn board(ctx: &Context, person: &SignedIn) -> Result<Board, StoreError
     resources.retain(|resource| resource.disabled_at.is_none());
     let mut shared: Vec<(Organization, Vec<Node>)> = Vec::new();
     for resource in &resources {
-        for (organization, nodes) in reach::load(ctx.store.as_ref(), &person.user, resource).await?.shared {
-            if shared.iter().all(|(known, _)| known.id != organization.id) {
-                shared.push((organization, nodes));
+        let reach = reach::load(ctx.store.as_ref(), &person.user, resource).await?;
+        for (organization, nodes) in reach.shared {
+            let rules = &reach.rules;
+            let seat = Seat { user: &person.user, resource, organization: &organization.id, rules };
+            let allowed = entitlement(seat);
+            let seen = nodes.into_iter().filter(|node| allowed.concerns(&node.path));
+            let known = shared.iter_mut().find(|(known, _)| known.id == organization.id);
+            if let Some((_, known)) = known {
+                known.extend(seen);
+                known.sort_by(|a, b| a.path.cmp(&b.path));
+                known.dedup_by(|a, b| a.path == b.path);
+            } else if !allowed.is_empty() {
+                shared.push((organization, seen.collect()));
             }
         }
     }
@@ -75,9 +89,22 @@ pub async fn create(
     if all.iter().any(same) {
         return Err(NotMade::Named);
     }
+    if let Some(foreign) = not_theirs(&board(ctx, person).await.map_err(ApiKeyError::from)?, person, new) {
+        return Err(NotMade::NotYours(foreign));
+    }
     let actor = Actor::User(user.id.clone());
     let desk = ctx.desk(&actor, peer.address.as_deref());
     Ok(make(desk, user, new, Some(ctx.policy.limits.api_key_requests)).await?)
+}
+
+/// The organization or the first node that a new key names and its person has nothing to do with.
+fn not_theirs(board: &Board, person: &SignedIn, new: &NewApiKey) -> Option<String> {
+    let named = new.organization.as_deref().filter(|text| *text != Realm::OWN);
+    let named = named.filter(|text| *text != person.user.organization.as_str())?;
+    let found = board.shared.iter().find(|(known, _)| known.id.as_str() == named || known.name == named);
+    let Some((_, nodes)) = found else { return Some(named.to_owned()) };
+    let wanted = new.powers.nodes();
+    wanted.into_iter().find(|wanted| nodes.iter().all(|node| node.path.as_str() != *wanted)).map(String::from)
 }
 
 /// Revokes one of them for good. `Lost`: it was revoked before, or is somebody else's.

@@ -55,6 +55,14 @@ pub enum NewPowers {
 }
 
 impl NewPowers {
+    /// The nodes that are named.
+    pub fn nodes(&self) -> Vec<&str> {
+        match self {
+            Self::Full => Vec::new(),
+            Self::Scoped(places) => places.iter().filter_map(|(node, _)| node.as_deref()).collect(),
+        }
+    }
+
     /// One tier at each of these nodes; without a node, in the whole organization.
     pub fn simple(tier: &str, nodes: Vec<String>) -> Self {
         if nodes.is_empty() {
