@@ -134,6 +134,7 @@ create table resources (
     model text not null,
     client_id text not null unique,
     secret_hash text not null,
+    former_secret_hash text,
     created_at bigint not null,
     disabled_at bigint,
     revoked_until bigint

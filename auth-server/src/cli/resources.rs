@@ -15,7 +15,7 @@ use crate::{
     domain::resource::{Access, PermissionMode, Resource},
     flows::admin::{
         Desk, Standing,
-        resources::{self, ModelForm, NewResource},
+        resources::{self, MadeResource, ModelForm, NewResource},
         view,
     },
 };
@@ -49,10 +49,23 @@ pub(super) enum Command {
         /// The address of the resource server.
         url: String,
     },
+    /// Print other credentials of a resource server, which are shown this once; the secret it has stays good as well.
+    RotateSecret {
+        /// The address of the resource server.
+        url: String,
+    },
+    /// Make the secret from before the last rotation good for nothing.
+    RetireSecret {
+        /// The address of the resource server.
+        url: String,
+    },
     /// Remove a resource server and end everything that was allowed there.
     Remove {
         /// The address of the resource server.
         url: String,
+        /// Remove the rules that name it, too.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -110,20 +123,16 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
         Command::Add(Add { url, name, mode: Mode::Consent, access, model }) => {
             let model = model.as_deref().map(read_model).transpose()?;
             let new = NewResource { url, name, mode: PermissionMode::Consent, access: access.into(), model };
+            let closed = new.access == Access::Everyone;
             let made = resources::add(desk, new).await?;
-            let credentials = view::Credentials::from(&made);
-            let lines = serde_json::to_string(&credentials)?;
-            let text = format!(
-                "registered {}; write this line to the credentials file of the resource server now, it is not shown \
-                 again:\n{lines}",
-                made.resource.uri
-            );
-            Answer::new(text, &credentials)
+            let closed = closed && made.resource.access == Access::Listed;
+            printed("registered", &made, if closed { CLOSED } else { "" })
         }
         Command::List => {
             let all = resources::list(desk).await?;
             let rows: Vec<_> = all.iter().map(row).collect();
-            let text = table(["URL", "NAME", "MODE", "STATE", "TIERS"], &rows, "no resource servers yet");
+            let text =
+                table(["URL", "NAME", "MODE", "ACCESS", "STATE", "TIERS"], &rows, "no resource servers yet");
             Answer::new(text, &all.iter().map(view::Resource::from).collect::<Vec<_>>())
         }
         Command::Show { url } => {
@@ -137,11 +146,35 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
         }
         Command::Disable { url } => standing(desk, &url, Standing::Disabled).await,
         Command::Enable { url } => standing(desk, &url, Standing::Enabled).await,
-        Command::Remove { url } => {
-            let uri = resources::remove(desk, &url).await?;
+        Command::RotateSecret { url } => {
+            printed("made another secret for", &resources::rotate_secret(desk, &url).await?, "")
+        }
+        Command::RetireSecret { url } => {
+            let uri = resources::retire_secret(desk, &url).await?;
+            Answer::new(
+                format!("retired the former secret of {uri}"),
+                &json!({ "resource": uri.as_str(), "retired": true }),
+            )
+        }
+        Command::Remove { url, force } => {
+            let uri = resources::remove(desk, &url, force).await?;
             Answer::new(format!("removed {uri}"), &json!({ "resource": uri.as_str(), "removed": true }))
         }
     }
+}
+
+/// Why a resource server that was to be for everyone is not.
+const CLOSED: &str = "\nit is for those only whom a rule names, since there is a rule without --resource; \
+    `resource set --access everyone` opens it";
+
+fn printed(done: &str, made: &MadeResource, more: &str) -> Result<Answer, Failure> {
+    let credentials = view::Credentials::from(made);
+    let line = serde_json::to_string(&credentials)?;
+    let uri = &made.resource.uri;
+    let text = format!(
+        "{done} {uri}; write this line to the credentials file of the resource server now, it is not shown again:\n{line}{more}"
+    );
+    Answer::new(text, &credentials)
 }
 
 fn read_model(path: &Path) -> Result<PermissionModel, Failure> {
@@ -160,11 +193,12 @@ const fn words(access: Access) -> &'static str {
     }
 }
 
-fn row(resource: &Resource) -> [String; 5] {
+fn row(resource: &Resource) -> [String; 6] {
     let tiers: Vec<_> = resource.model.tiers().iter().map(|tier| tier.id.as_str()).collect();
     let state = if resource.disabled_at.is_some() { "disabled" } else { "enabled" };
     let (url, mode) = (resource.uri.to_string(), resource.mode.as_str().to_owned());
-    [url, resource.name.clone(), mode, state.to_owned(), tiers.join(" < ")]
+    let access = resource.access.as_str().to_owned();
+    [url, resource.name.clone(), mode, access, state.to_owned(), tiers.join(" < ")]
 }
 
 fn description(resource: &Resource) -> String {

@@ -4,7 +4,10 @@ use doorward_shared::{allowance::Allowance, client_id::ClientId, secret::Entropy
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::ids::{AdminKeyId, EventId, UserId};
+use super::{
+    entitlement::Rule,
+    ids::{AdminKeyId, EventId, UserId},
+};
 
 /// One line of the trail. It never holds a secret, and of a person only the identifier, so that a name can be erased
 /// elsewhere without breaking the chain.
@@ -164,7 +167,11 @@ actions! {
     ResourceDisabled = "resource_disabled";
     /// A resource server was enabled again.
     ResourceEnabled = "resource_enabled";
-    /// A resource server was removed, and grants for it ended.
+    /// A resource server got another secret; the one before stays good for a while.
+    ResourceSecretRotated = "resource_secret_rotated";
+    /// The secret of a resource server before the last one is good for nothing any more.
+    ResourceSecretRetired = "resource_secret_retired";
+    /// A resource server was removed with the rules that named it, and grants for it ended.
     ResourceRemoved = "resource_removed";
     /// It was said whom a resource server is for.
     ResourceAccessSet = "resource_access_set";
@@ -272,6 +279,18 @@ impl Event {
             Some(details) => event.with(&format!("{name}_details"), details),
             None => event,
         }
+    }
+
+    /// Names rules: their identifiers under this name, and what they say, with those named before, under `rules`.
+    #[must_use]
+    pub fn about_rules<'a>(mut self, name: &str, rules: impl IntoIterator<Item = &'a Rule>) -> Self {
+        let (ids, said): (Vec<Value>, Vec<Value>) =
+            rules.into_iter().map(|rule| (rule.id.as_str().into(), rule.told())).unzip();
+        let all = self.detail.entry("rules").or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(all) = all {
+            all.extend(said);
+        }
+        self.with(name, ids)
     }
 
     /// The event's link in the chain: SHA-256 over the link before it, its place, and all its parts, each with its length in

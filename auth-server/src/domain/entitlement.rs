@@ -2,8 +2,13 @@
 //! of what is allowed where. It is the same function at issue, at every refresh, at introspection and in the preview.
 
 use doorward_shared::{
-    allowance::Allowance, permission::Tier, resource::ResourceUri, scope::Scope, time::Timestamp,
+    allowance::Allowance,
+    permission::{PermissionModel, Tier},
+    resource::ResourceUri,
+    scope::Scope,
+    time::Timestamp,
 };
+use serde_json::{Value, json};
 
 use super::{
     client::Client,
@@ -59,6 +64,28 @@ pub enum Holder {
     Group(String),
     /// Everybody with an account.
     Everyone,
+}
+
+impl Rule {
+    /// What the audit trail says of it: who, what, at which resource server, and where.
+    pub fn told(&self) -> Value {
+        let Entitlement { holder, tier, resource, place } = &self.says;
+        let holder = match holder {
+            Holder::Person(id) => json!({ "user": id.as_str() }),
+            Holder::Group(name) => json!({ "group": name }),
+            Holder::Everyone => json!("everyone"),
+        };
+        json!({
+            "id": self.id.as_str(), "holder": holder, "tier": tier, "place": place.to_string(),
+            "resource": resource.as_ref().map(ResourceUri::as_str),
+        })
+    }
+
+    /// True when it is in force, names no resource server, and gives a tier of this model: a resource server with the model
+    /// is then not for everyone.
+    pub fn concerns_any(&self, model: &PermissionModel) -> bool {
+        self.disabled_at.is_none() && self.says.resource.is_none() && model.tier(&self.says.tier).is_some()
+    }
 }
 
 impl Holder {

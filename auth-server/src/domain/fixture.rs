@@ -124,6 +124,7 @@ pub(super) fn resource() -> Resource {
         model: PermissionModel::artifacts(),
         client_id: ClientId::parse("rs_1").unwrap(),
         secret: hash(),
+        former: None,
         created_at: NOW,
         disabled_at: None,
         revoked_until: None,

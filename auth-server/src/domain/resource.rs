@@ -4,7 +4,7 @@ use doorward_shared::{
     client_id::ClientId,
     permission::PermissionModel,
     resource::ResourceUri,
-    secret::{ClientSecret, SecretHash},
+    secret::{ClientSecret, Secret, SecretHash},
     time::Timestamp,
 };
 
@@ -25,12 +25,22 @@ pub struct Resource {
     pub client_id: ClientId,
     /// The hash of its secret.
     pub secret: SecretHash<ClientSecret>,
+    /// The hash of the one before the last rotation, as long as it is good.
+    pub former: Option<SecretHash<ClientSecret>>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When an administrator disabled it.
     pub disabled_at: Option<Timestamp>,
     /// Access tokens for it that were issued up to this moment are revoked.
     pub revoked_until: Option<Timestamp>,
+}
+
+impl Resource {
+    /// True when this is its secret, or the one before the last rotation as long as that is good.
+    pub fn knows(&self, presented: &Secret<ClientSecret>) -> bool {
+        let presented = presented.hash();
+        presented == self.secret || Some(presented) == self.former
+    }
 }
 
 /// Who may do anything with a resource server.

@@ -17,7 +17,7 @@ pub(super) async fn authenticate(ctx: &Context, presented: &PresentedClient) -> 
         PresentedProof::Basic(secret) | PresentedProof::Post(secret) => Secret::<ClientSecret>::parse(secret),
         PresentedProof::None => None,
     };
-    if secret.is_some_and(|secret| secret.hash() == resource.secret) {
+    if secret.is_some_and(|secret| resource.knows(&secret)) {
         Ok(resource)
     } else {
         Err(unknown_client().because("the secret of a resource server is missing or wrong"))

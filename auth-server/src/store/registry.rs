@@ -46,7 +46,8 @@ pub trait Clients: Send + Sync {
 /// Resource servers.
 #[async_trait]
 pub trait Resources: Send + Sync {
-    /// Stores a new resource server. `Lost`: one with the same address (folded) is there.
+    /// Stores a new resource server. While a rule in force without a resource server gives one of its tiers, it is for listed
+    /// people only, whatever `resource` says; the event gets `access`. `Lost`: one with the same address (folded) is there.
     async fn insert_resource(&self, resource: &Resource, event: &Event) -> Result<Applied>;
     /// The resource server that is meant by this address, in any spelling.
     async fn resource(&self, uri: &ResourceUri) -> Result<Option<Resource>>;
@@ -58,6 +59,17 @@ pub trait Resources: Send + Sync {
     async fn disable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
     /// Enables a resource server again. `Lost`: there is none.
     async fn enable_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
-    /// Removes the resource server for which the sweep ends all grants. `Lost`: there is none.
+    /// Gives a resource server another secret beside the one it has; an older one is good for nothing any more. `Lost`: its
+    /// secret is not the first of the two.
+    async fn rotate_resource_secret(
+        &self,
+        uri: &ResourceUri,
+        secrets: (&SecretHash<ClientSecret>, &SecretHash<ClientSecret>),
+        event: &Event,
+    ) -> Result<Applied>;
+    /// Makes the secret before the last rotation good for nothing. `Lost`: there is none.
+    async fn retire_resource_secret(&self, uri: &ResourceUri, event: &Event) -> Result<Applied>;
+    /// Removes the resource server for which the sweep ends all grants, and the rules that name it; the event gets these as
+    /// `removed`. `Lost`: there is none.
     async fn remove_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied>;
 }

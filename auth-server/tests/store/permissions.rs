@@ -5,12 +5,18 @@ use doorward::{
         entitlement::{Change, Entitlement, Holder, Rule},
         ids::{EntitlementId, OrganizationId},
         organization::{Node, Organization, Place, Realm},
-        resource::Access,
+        resource::{Access, Resource},
         user::User,
     },
     store::{Applied, Changed, Store},
 };
-use doorward_shared::{allowance::Allowance, node::NodePath, resource::ResourceUri, secret::SystemEntropy};
+use doorward_shared::{
+    allowance::Allowance,
+    node::NodePath,
+    permission::{Permission, PermissionModel, Tier},
+    resource::ResourceUri,
+    secret::SystemEntropy,
+};
 
 use crate::{
     backend::{Backend, at, race},
@@ -23,6 +29,8 @@ on_each_backend! {
     rules_come_back_as_they_were_and_to_those_only_whom_they_can_concern,
     a_rule_that_says_the_same_or_names_what_is_not_there_changes_nothing,
     the_first_rule_of_a_resource_lists_it_and_a_later_one_does_not,
+    the_first_rule_lists_a_resource_that_came_after_rules_for_all_and_no_other,
+    a_resource_that_comes_while_a_rule_for_all_is_in_force_is_listed,
     a_change_of_rules_happens_whole_or_not_at_all,
     of_many_equal_rules_at_once_one_is_stored,
     a_disabled_rule_is_in_force_again_when_it_is_enabled,
@@ -52,6 +60,19 @@ fn rule(holder: Holder, tier: &str, resource: Option<&ResourceUri>, place: Place
         created_at: at(0),
         disabled_at: None,
     }
+}
+
+/// A model with the tier `read` alone.
+fn wiki() -> PermissionModel {
+    let permission = Permission { name: "wiki:read".to_owned(), tools: vec!["search".to_owned()] };
+    let tier = Tier {
+        id: "read".to_owned(),
+        title: "Read".to_owned(),
+        sentence: "Read the wiki.".to_owned(),
+        permissions: vec!["wiki:read".to_owned()],
+        irreversible: false,
+    };
+    PermissionModel::new(vec![permission], vec![tier]).unwrap()
 }
 
 fn own() -> Place {
@@ -188,6 +209,42 @@ async fn the_first_rule_of_a_resource_lists_it_and_a_later_one_does_not(backend:
     assert_eq!(add(store, &[&rule(group("c"), "read", None, own())]).await.listed, [other.uri.folded()]);
     let gone = ResourceUri::parse("https://gone.test/x").unwrap();
     assert_eq!(store.set_access(&gone, Access::Listed, &event()).await.unwrap(), Applied::Lost);
+}
+
+async fn the_first_rule_lists_a_resource_that_came_after_rules_for_all_and_no_other(backend: &Backend) {
+    let world = World::new(backend).await;
+    let store = world.store.as_ref();
+    let uri = &world.resource.uri;
+    let other_model = Resource { model: wiki(), ..resource("https://mcp.test/wiki") };
+    assert_eq!(store.insert_resource(&other_model, &event()).await.unwrap(), Applied::Done);
+    // One that has no such tier is none of its business.
+    let all = rule(group("a"), "write", None, own());
+    assert_eq!(add(store, &[&all]).await.listed, [uri.folded()]);
+    let open = async |uri: &ResourceUri| {
+        assert_eq!(store.set_access(uri, Access::Everyone, &event()).await.unwrap(), Applied::Done);
+    };
+    open(uri).await;
+    let named = rule(group("b"), "read", Some(uri), own());
+    assert_eq!(add(store, &[&named]).await.listed, [uri.folded()], "no rule has named it before");
+    open(uri).await;
+    assert_eq!(store.set_rule(&named.id, false, &event()).await.unwrap(), Applied::Done);
+    let again = rule(group("c"), "read", Some(uri), own());
+    assert_eq!(add(store, &[&again]).await.listed, [uri.folded()], "a disabled rule is none");
+}
+
+async fn a_resource_that_comes_while_a_rule_for_all_is_in_force_is_listed(backend: &Backend) {
+    let world = World::new(backend).await;
+    let store = world.store.as_ref();
+    let all = rule(group("a"), "write", None, own());
+    assert_eq!(add(store, &[&all]).await.applied, Applied::Done);
+    let comes = async |new: Resource| {
+        assert_eq!(store.insert_resource(&new, &event()).await.unwrap(), Applied::Done);
+        store.resource(&new.uri).await.unwrap().unwrap().access
+    };
+    assert_eq!(comes(resource("https://mcp.test/b")).await, Access::Listed);
+    assert_eq!(comes(Resource { model: wiki(), ..resource("https://mcp.test/c") }).await, Access::Everyone);
+    assert_eq!(store.set_rule(&all.id, false, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(comes(resource("https://mcp.test/d")).await, Access::Everyone);
 }
 
 async fn a_change_of_rules_happens_whole_or_not_at_all(backend: &Backend) {

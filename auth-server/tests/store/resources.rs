@@ -4,10 +4,11 @@ use doorward::{domain::resource::Resource, store::Applied};
 use doorward_shared::{
     permission::{Permission, PermissionModel, Tier},
     resource::ResourceUri,
+    secret::{ClientSecret, Secret, SecretHash},
 };
 
 use crate::{
-    backend::{Backend, at, race},
+    backend::{Backend, at, race, secret},
     world::{World, barred_resource, event, resource, used},
 };
 
@@ -15,6 +16,7 @@ on_each_backend! {
     what_is_stored_of_a_resource_comes_back_as_it_was,
     a_resource_is_found_and_taken_in_every_spelling,
     resources_are_listed_by_address,
+    another_secret_leaves_the_one_before_until_it_is_retired,
     removing_a_resource_ends_its_grants_and_nobody_elses,
     a_grant_that_is_made_while_its_resource_is_removed_never_lives,
     a_grant_that_is_under_way_when_its_resource_is_removed_ends,
@@ -62,6 +64,28 @@ async fn resources_are_listed_by_address(backend: &Backend) {
     }
     let listed = store.resources().await.unwrap();
     assert_eq!(listed.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(), sorted);
+}
+
+async fn another_secret_leaves_the_one_before_until_it_is_retired(backend: &Backend) {
+    let store = backend.store().await;
+    let stored = resource("https://mcp.test/a");
+    let uri = &stored.uri;
+    assert_eq!(store.insert_resource(&stored, &event()).await.unwrap(), Applied::Done);
+    let [second, third] = [secret(), secret()];
+    let known = async |one: &Secret<ClientSecret>| store.resource(uri).await.unwrap().unwrap().knows(one);
+    let rotate = async |before: &SecretHash<ClientSecret>, after: &Secret<ClientSecret>| {
+        store.rotate_resource_secret(uri, (before, &after.hash()), &event()).await.unwrap()
+    };
+    assert_eq!(store.retire_resource_secret(uri, &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(rotate(&stored.secret, &second).await, Applied::Done);
+    assert_eq!(rotate(&stored.secret, &third).await, Applied::Lost, "it is not the one in use any more");
+    let now = store.resource(uri).await.unwrap().unwrap();
+    assert_eq!((now.secret, now.former), (second.hash(), Some(stored.secret)));
+    assert_eq!(rotate(&second.hash(), &third).await, Applied::Done);
+    assert_eq!(store.resource(uri).await.unwrap().unwrap().former, Some(second.hash()), "of three, two");
+    assert_eq!((known(&second).await, known(&third).await), (true, true));
+    assert_eq!(store.retire_resource_secret(uri, &event()).await.unwrap(), Applied::Done);
+    assert_eq!((known(&second).await, known(&third).await), (false, true));
 }
 
 async fn removing_a_resource_ends_its_grants_and_nobody_elses(backend: &Backend) {

@@ -146,6 +146,7 @@ pub(crate) fn resource(uri: &str) -> Resource {
         model: PermissionModel::artifacts(),
         client_id: ClientId::parse(&format!("rs-{}", ulid::Ulid::generate())).unwrap(),
         secret: secret().hash(),
+        former: None,
         created_at: at(0),
         disabled_at: None,
         revoked_until: None,

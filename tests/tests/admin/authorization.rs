@@ -52,6 +52,8 @@ const ROWS: &[Row] = &[
     ("POST", "/resources", "resources:write", Any),
     ("GET", "/resources/{id}", "resources:read", Any),
     ("DELETE", "/resources/{id}", "resources:write", Any),
+    ("POST", "/resources/{id}/secret", "resources:write", Fresh),
+    ("DELETE", "/resources/{id}/former-secret", "resources:write", Any),
     ("POST", "/resources/{id}/disable", "resources:write", Any),
     ("POST", "/resources/{id}/enable", "resources:write", Any),
     ("PATCH", "/resources/{id}", "resources:write", Fresh),

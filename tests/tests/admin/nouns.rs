@@ -120,7 +120,12 @@ async fn a_resource_server_is_found_by_its_address_and_by_its_identifier() {
     assert_eq!(shown, house.cli(&["resource", "show", address, "--json"], "").json());
     assert_eq!(admin.post(&format!("{by_id}/disable")).await.expect(200)["disabled"], true);
     assert_eq!(house.cli(&["resource", "enable", address, "--json"], "").json()["disabled"], false);
-    assert_eq!(admin.delete(&format!("/resources/{}", encoded(address))).await.status, 204);
+    let rule = json!({"holder": "everyone", "tier": "read", "resource": address});
+    admin.send("POST", "/entitlements", &rule).await.expect(201);
+    let detail = expect_problem(&admin.delete(&by_id).await, 409, "conflict");
+    assert!(detail.contains("1 rules") && detail.contains("force"), "{detail}");
+    expect_problem(&admin.delete(&format!("{by_id}?force=yes")).await, 400, "invalid_request");
+    assert_eq!(admin.delete(&format!("{by_id}?force=true")).await.status, 204);
     expect_problem(&admin.get(&by_id).await, 404, "not_found");
     for nothing in ["rs_nothing", "x", &encoded("https://nothing.test/"), &encoded("../users")] {
         expect_problem(&admin.get(&format!("/resources/{nothing}")).await, 404, "not_found");
@@ -129,6 +134,45 @@ async fn a_resource_server_is_found_by_its_address_and_by_its_identifier() {
     wrong["model"]["tiers"][0]["permissions"] = json!(["wiki:write"]);
     let detail = expect_problem(&admin.send("POST", "/resources", &wrong).await, 400, "invalid_request");
     assert!(detail.contains("wiki:write"), "{detail}");
+}
+
+#[tokio::test]
+async fn new_credentials_of_a_resource_server_leave_who_may_what() {
+    let house = house().await;
+    let admin = Admin::with(&house, &["*"]);
+    let address = "https://wiki.example.test/mcp";
+    let new = json!({"resource": address, "name": "Wiki", "access": "listed"});
+    let made = admin.send("POST", "/resources", &new).await.expect(201);
+    let rule = json!({"holder": {"group": "staff"}, "tier": "read", "resource": address});
+    admin.send("POST", "/entitlements", &rule).await.expect(201);
+    let (id, first) = (text(&made["client_id"]), text(&made["client_secret"]));
+    let asks = async |secret: &str| {
+        let form = [("token", "x"), ("client_id", id.as_str()), ("client_secret", secret)];
+        let url = format!("{}/oauth2/introspect", house.issuer());
+        reqwest::Client::new().post(url).form(&form).send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!((asks(&first).await, asks("dws_wrong").await), (200, 401));
+    let path = format!("/resources/{id}");
+    expect_problem(&admin.delete(&format!("{path}/former-secret")).await, 409, "conflict");
+    let second = admin.post(&format!("{path}/secret")).await.expect(200);
+    assert_eq!((&second["client_id"], &second["access"]), (&made["client_id"], &json!("listed")));
+    let second = text(&second["client_secret"]);
+    assert_eq!((asks(&first).await, asks(&second).await), (200, 200), "both are good for a while");
+    assert_eq!(admin.delete(&format!("{path}/former-secret")).await.status, 204);
+    assert_eq!((asks(&first).await, asks(&second).await), (401, 200));
+    let third = house.cli(&["resource", "rotate-secret", address, "--json"], "").json();
+    assert_eq!(asks(&text(&third["client_secret"])).await, 200);
+    assert_eq!(house.cli(&["resource", "retire-secret", address, "--json"], "").json()["retired"], true);
+    assert_eq!((asks(&second).await, asks(&text(&third["client_secret"])).await), (401, 200));
+    assert_eq!(admin.get(&path).await.expect(200)["access"], "listed");
+    assert_eq!(admin.all("/entitlements", 50).await.len(), 1);
+    let refused = house.cli(&["resource", "remove", address], "");
+    assert!(refused.code == 1 && refused.stderr.contains("rotate-secret"), "{refused:#?}");
+    house.cli(&["resource", "remove", address, "--force"], "").ok();
+    assert_eq!(admin.all("/entitlements", 50).await, Vec::<Value>::new());
+    let gone = admin.all("/audit?action=resource_removed", 50).await;
+    let said = &gone[0]["detail"]["rules"][0];
+    assert_eq!((&said["holder"], &said["tier"]), (&json!({"group": "staff"}), &json!("read")));
 }
 
 #[tokio::test]

@@ -105,6 +105,9 @@ impl Since {
             }
             Action::ResourceDisabled => self.resources.disable(resource()?, event.at),
             Action::ResourceEnabled => self.resources.enable(&resource()?, event.at),
+            Action::ResourceSecretRotated | Action::ResourceSecretRetired => {
+                self.resources.outdate(resource()?, event.at);
+            }
             Action::ResourceRemoved => {
                 self.resources.removed.insert(resource()?);
             }

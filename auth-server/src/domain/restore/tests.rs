@@ -74,6 +74,9 @@ fn the_trail_bars_whom_it_names_and_nobody_else() {
         (Action::ClientCreated, "gone", 4),
         (Action::ResourceDisabled, "HTTPS://MCP.test/a/", 5),
         (Action::AdminKeyRevoked, "adk_1", 6),
+        (Action::ResourceSecretRotated, "https://mcp.test/b", 6),
+        (Action::ResourceEnabled, "https://mcp.test/b", 7),
+        (Action::ResourceSecretRetired, "https://mcp.test/c", 6),
         (Action::KeyCreated, "kid", 7),
     ])));
     assert!(known.ends());
@@ -86,6 +89,10 @@ fn the_trail_bars_whom_it_names_and_nobody_else() {
     assert_eq!(known.removed_clients().collect::<Vec<_>>(), ["gone"]);
     let folded = ResourceUri::parse("https://mcp.test/a").unwrap().folded().to_owned();
     assert!(known.disabled_resources().has(&folded));
+    for outdated in ["https://mcp.test/b", "https://mcp.test/c"] {
+        let folded = ResourceUri::parse(outdated).unwrap().folded().to_owned();
+        assert!(known.disabled_resources().has(&folded), "the backup holds a secret that was given up");
+    }
     assert!(known.revoked_admin_keys().has("adk_1"));
     let Loss::Known(since) = known.loss() else { panic!() };
     assert_eq!(since.until(), Some(at(7)));

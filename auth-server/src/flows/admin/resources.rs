@@ -36,7 +36,7 @@ pub struct NewResource {
     pub model: Option<PermissionModel>,
 }
 
-/// A resource server that was just registered, with its secret, which nobody sees again.
+/// A resource server that just got a secret, with that secret, which nobody sees again.
 #[derive(Debug)]
 pub struct MadeResource {
     /// The resource server.
@@ -58,7 +58,7 @@ pub enum ResourceError {
     #[error("{0}")]
     Id(#[from] ClientIdSyntax),
     /// There is one.
-    #[error("{0} is registered already; `resource remove` it first if it needs new credentials")]
+    #[error("{0} is registered already; `resource rotate-secret` gives it new credentials")]
     Taken(ResourceUri),
     /// There is none.
     #[error("there is no resource {0}; `resource list` shows all")]
@@ -66,6 +66,25 @@ pub enum ResourceError {
     /// There is none with this identifier.
     #[error("there is no resource {0}; `resource list` shows all")]
     UnknownId(ClientId),
+    /// Rules name it.
+    #[error(
+        "{rules} rules name {uri}; remove them first, or say so (--force, or ?force=true): the rules are removed with it. For \
+         new credentials use `resource rotate-secret`, which leaves them"
+    )]
+    Named {
+        /// The resource server.
+        uri: ResourceUri,
+        /// How many rules.
+        rules: usize,
+    },
+    /// There is nothing to retire.
+    #[error("{0} has one secret and needs it; `resource rotate-secret` makes another one first")]
+    OneSecret(ResourceUri),
+    /// Somebody else changed it at the same time.
+    #[error(
+        "the secret of {0} was changed by somebody else at this moment; nothing was done, try again if you still want to"
+    )]
+    Contended(ResourceUri),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,7 +118,8 @@ pub fn read_model(text: &str, form: ModelForm) -> Result<PermissionModel, ModelS
     read.map_err(ModelSyntax)
 }
 
-/// Registers a resource server.
+/// Registers a resource server. It is for listed people only, whatever was asked for, while a rule without a resource server
+/// gives one of its tiers.
 pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, ResourceError> {
     let now = desk.clock.now();
     let secret = Secret::generate(desk.entropy);
@@ -111,13 +131,14 @@ pub async fn add(desk: Desk<'_>, new: NewResource) -> Result<MadeResource, Resou
         model: new.model.unwrap_or_else(PermissionModel::artifacts),
         client_id: new_client_id(ID_PREFIX, now, desk.entropy)?,
         secret: secret.hash(),
+        former: None,
         created_at: now,
         disabled_at: None,
         revoked_until: None,
     };
     let event = desk.event(Action::ResourceAdded, &resource.uri, now);
     match desk.store.insert_resource(&resource, &event).await? {
-        Applied::Done => Ok(MadeResource { resource, secret }),
+        Applied::Done => Ok(MadeResource { resource: show(desk, resource.uri.as_str()).await?, secret }),
         Applied::Lost => Err(ResourceError::Taken(resource.uri)),
     }
 }
@@ -152,9 +173,37 @@ pub async fn show(desk: Desk<'_>, url: &str) -> Result<Resource, ResourceError> 
     desk.store.resource(&uri).await?.ok_or(ResourceError::Unknown(uri))
 }
 
-/// Removes a resource server; grants for it end with it.
-pub async fn remove(desk: Desk<'_>, url: &str) -> Result<ResourceUri, ResourceError> {
+/// Gives a resource server another secret; the one it has stays good until it is retired, or until the next rotation.
+pub async fn rotate_secret(desk: Desk<'_>, url: &str) -> Result<MadeResource, ResourceError> {
+    let resource = show(desk, url).await?;
+    let secret = Secret::generate(desk.entropy);
+    let event = desk.event(Action::ResourceSecretRotated, &resource.uri, desk.clock.now());
+    let secrets = (&resource.secret, &secret.hash());
+    match desk.store.rotate_resource_secret(&resource.uri, secrets, &event).await? {
+        Applied::Done => Ok(MadeResource { resource, secret }),
+        Applied::Lost => Err(ResourceError::Contended(resource.uri)),
+    }
+}
+
+/// Makes the secret before the last rotation good for nothing.
+pub async fn retire_secret(desk: Desk<'_>, url: &str) -> Result<ResourceUri, ResourceError> {
+    let uri = show(desk, url).await?.uri;
+    let event = desk.event(Action::ResourceSecretRetired, &uri, desk.clock.now());
+    match desk.store.retire_resource_secret(&uri, &event).await? {
+        Applied::Done => Ok(uri),
+        Applied::Lost => Err(ResourceError::OneSecret(uri)),
+    }
+}
+
+/// Removes a resource server; grants for it end with it. Where rules name it, it goes with them only when `force` says so.
+pub async fn remove(desk: Desk<'_>, url: &str, force: bool) -> Result<ResourceUri, ResourceError> {
     let (uri, sweep, now) = named(desk, url)?;
+    let rules = desk.store.rules().await?;
+    let naming = rules.iter().filter_map(|rule| rule.says.resource.as_ref());
+    let rules = naming.filter(|resource| resource.same_as(&uri)).count();
+    if !force && rules > 0 {
+        return Err(ResourceError::Named { uri, rules });
+    }
     match desk.store.remove_resource(&uri, &sweep, &desk.event(Action::ResourceRemoved, &uri, now)).await? {
         Applied::Done => Ok(uri),
         Applied::Lost => Err(ResourceError::Unknown(uri)),

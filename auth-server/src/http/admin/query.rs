@@ -99,6 +99,22 @@ impl JsonSchema for Limit {
     }
 }
 
+/// Yes or no.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(super) enum Flag {
+    True,
+    #[default]
+    False,
+}
+
+impl Flag {
+    pub(super) fn is_yes(self) -> bool {
+        self == Self::True
+    }
+}
+
 /// A point in time: seconds since 1970-01-01T00:00:00Z, up to the year 9999.
 pub(super) type Seconds = Number<0, 253_402_300_799>;
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     problem::Problem,
-    query::OnePage,
+    query::{Flag, OnePage},
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
@@ -47,6 +47,15 @@ pub(super) struct Add {
 pub(super) struct Change {
     /// Whom it is for.
     access: Who,
+}
+
+/// How a resource server is removed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    /// Whether to remove the rules that name it, too.
+    #[serde(default)]
+    force: Flag,
 }
 
 /// Whom a resource server is for.
@@ -106,9 +115,25 @@ pub(super) async fn change(call: Call, _: NoQuery, change: Change) -> Result<Sho
     Ok(Shown(view::Resource::from(&changed)))
 }
 
-pub(super) async fn remove(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {
+pub(super) async fn rotate_secret(
+    call: Call,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<Shown<view::Credentials>, Problem> {
     let resource = named(&call).await?;
-    resources::remove(call.desk(), resource.uri.as_str()).await?;
+    let made = resources::rotate_secret(call.desk(), resource.uri.as_str()).await?;
+    Ok(Shown(view::Credentials::from(&made)))
+}
+
+pub(super) async fn retire_secret(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {
+    let resource = named(&call).await?;
+    resources::retire_secret(call.desk(), resource.uri.as_str()).await?;
+    Ok(Gone)
+}
+
+pub(super) async fn remove(call: Call, how: Removal, _: NoBody) -> Result<Gone, Problem> {
+    let resource = named(&call).await?;
+    resources::remove(call.desk(), resource.uri.as_str(), how.force.is_yes()).await?;
     Ok(Gone)
 }
 
@@ -134,7 +159,10 @@ impl From<ResourceError> for Problem {
     fn from(error: ResourceError) -> Self {
         match error {
             ResourceError::Store(error) => error.into(),
-            ResourceError::Taken(_) => Self::conflict(&error),
+            ResourceError::Taken(_)
+            | ResourceError::Named { .. }
+            | ResourceError::OneSecret(_)
+            | ResourceError::Contended(_) => Self::conflict(&error),
             ResourceError::Unknown(_) | ResourceError::UnknownId(_) => Self::not_found(&error),
             ResourceError::Uri(_) | ResourceError::Name(_) | ResourceError::Id(_) => Self::invalid(&error),
         }

@@ -76,7 +76,9 @@ fn all() -> Vec<Route> {
         Route::new((Post, "/resources"), "add_resource", Need(Resources, Write), "Register a resource server.", resources::add).conflicts(),
         Route::new((Get, "/resources/{id}"), "get_resource", Need(Resources, Read), "Show one resource server.", resources::show),
         Route::new((Patch, "/resources/{id}"), "change_resource", Need(Resources, Write), "Say whom a resource server is for.", resources::change).fresh(),
-        Route::new((Delete, "/resources/{id}"), "remove_resource", Need(Resources, Write), "Remove a resource server: grants for it end.", resources::remove),
+        Route::new((Delete, "/resources/{id}"), "remove_resource", Need(Resources, Write), "Remove a resource server: grants for it end.", resources::remove).conflicts(),
+        Route::new((Post, "/resources/{id}/secret"), "rotate_resource_secret", Need(Resources, Write), "Give a resource server another secret. The one it has stays good until it is retired.", resources::rotate_secret).fresh().conflicts(),
+        Route::new((Delete, "/resources/{id}/former-secret"), "retire_resource_secret", Need(Resources, Write), "Make the secret before the last one of a resource server good for nothing.", resources::retire_secret).conflicts(),
         Route::new((Post, "/resources/{id}/disable"), "disable_resource", Need(Resources, Write), "Disable a resource server: grants for it end.", resources::disable),
         Route::new((Post, "/resources/{id}/enable"), "enable_resource", Need(Resources, Write), "Enable a disabled resource server. Nothing that ended comes back.", resources::enable),
 

@@ -122,7 +122,11 @@ impl Database {
         Ok(Applied::Done)
     }
 
-    async fn try_change_secret(&self, change: Query<'_, Db, Arguments>, event: &Event) -> Result<Applied> {
+    pub(super) async fn try_change_secret(
+        &self,
+        change: Query<'_, Db, Arguments>,
+        event: &Event,
+    ) -> Result<Applied> {
         let mut tx = self.begin().await?;
         if change.execute(&mut *tx).await?.rows_affected() == 0 {
             tx.rollback().await?;

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use doorward_shared::{node::NodePath, resource::ResourceUri, time::Timestamp};
-use sqlx::{Row as _, Transaction};
+use sqlx::Transaction;
 
 use super::{
     Database, Db, audit,
     organizations::done,
     retry,
-    rows::{self, Row},
+    rows::{self, Row, resource_columns},
 };
 use crate::{
     domain::{
@@ -16,7 +16,7 @@ use crate::{
         entitlement::{Change, Entitlement, Holder, Rule},
         ids::{EntitlementId, OrganizationId, UserId},
         organization::{Place, Realm},
-        resource::Access,
+        resource::{Access, Resource},
     },
     store::{Applied, Changed, Entitlements, Result},
 };
@@ -156,15 +156,31 @@ async fn first_rule_of(change: &Change, tx: &mut Transaction<'_, Db>) -> Result<
     if change.add.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = "select folded from resources where access = 'everyone' and not exists
-        (select 1 from entitlements where resource is null or resource = resources.folded)";
+    let sql = concat!(
+        "select ",
+        resource_columns!(),
+        " from resources where access = 'everyone' and not exists (select 1 from entitlements
+            where entitlements.resource = resources.folded and entitlements.disabled_at is null)"
+    );
     let rows = sqlx::query(sql).fetch_all(&mut **tx).await?;
-    let open: Vec<String> = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
-    let gets = |folded: &String| {
-        let mut named = change.add.iter().map(|rule| rule.says.resource.as_ref());
-        named.any(|resource| resource.is_none_or(|resource| resource.folded() == folded))
+    let open: Vec<Resource> = rows.iter().map(rows::resource).collect::<Result<_>>()?;
+    let gets = |open: &&Resource| {
+        let names = |rule: &Rule| rule.says.resource.as_ref().is_some_and(|named| named.same_as(&open.uri));
+        change.add.iter().any(|rule| names(rule) || rule.concerns_any(&open.model))
     };
-    Ok(open.into_iter().filter(gets).collect())
+    Ok(open.iter().filter(gets).map(|open| open.uri.folded().to_owned()).collect())
+}
+
+/// Rules among all of them, as this transaction sees them.
+pub(super) async fn rules_among(
+    which: impl Fn(&Rule) -> bool,
+    tx: &mut Transaction<'_, Db>,
+) -> Result<Vec<Rule>> {
+    let rows = sqlx::query(rules!("")).fetch_all(&mut **tx).await?;
+    let mut all: Vec<_> = rows.iter().map(rule).collect::<Result<_>>()?;
+    all.retain(which);
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(all)
 }
 
 /// True when person, resource server, organization and node are there. Asked before, since a foreign key that does not hold

@@ -1,14 +1,27 @@
 //! Resource servers.
 
 use async_trait::async_trait;
-use doorward_shared::{client_id::ClientId, resource::ResourceUri, revocation::Claim, time::Timestamp};
+use doorward_shared::{
+    client_id::ClientId,
+    resource::ResourceUri,
+    revocation::Claim,
+    secret::{ClientSecret, SecretHash},
+    time::Timestamp,
+};
 
 use super::{
-    Database, audit, ends, retry,
+    Database, audit, ends,
+    entitlements::rules_among,
+    retry,
     rows::{self, resource_columns},
 };
 use crate::{
-    domain::{audit::Event, resource::Resource, revocation::Sweep},
+    domain::{
+        audit::Event,
+        entitlement::Rule,
+        resource::{Access, Resource},
+        revocation::Sweep,
+    },
     store::{Applied, Resources, Result},
 };
 
@@ -48,6 +61,24 @@ impl Resources for Database {
         retry(|| self.try_bar(sql, uri.folded(), sweep, event)).await
     }
 
+    async fn rotate_resource_secret(
+        &self,
+        uri: &ResourceUri,
+        (before, after): (&SecretHash<ClientSecret>, &SecretHash<ClientSecret>),
+        event: &Event,
+    ) -> Result<Applied> {
+        let sql = "update resources set former_secret_hash = secret_hash, secret_hash = $1
+            where folded = $2 and secret_hash = $3";
+        let change = || sqlx::query(sql).bind(after.to_text()).bind(uri.folded()).bind(before.to_text());
+        retry(|| self.try_change_secret(change(), event)).await
+    }
+
+    async fn retire_resource_secret(&self, uri: &ResourceUri, event: &Event) -> Result<Applied> {
+        let sql = "update resources set former_secret_hash = null
+            where folded = $1 and former_secret_hash is not null";
+        retry(|| self.try_change_secret(sqlx::query(sql).bind(uri.folded()), event)).await
+    }
+
     async fn remove_resource(&self, uri: &ResourceUri, sweep: &Sweep, event: &Event) -> Result<Applied> {
         retry(|| self.try_remove_resource(uri, sweep, event)).await
     }
@@ -60,18 +91,21 @@ impl Database {
         let mut tx = self.begin().await?;
         // As with clients: its tokens from before must not come back with it.
         let revoked_until = ends::revoked_until(Claim::Aud, resource.uri.folded(), &mut tx).await?;
+        let closed = !rules_among(|rule| rule.concerns_any(&resource.model), &mut tx).await?.is_empty();
+        let access = if closed { Access::Listed } else { resource.access };
         let sql = "insert into resources
-            (folded, uri, name, mode, access, model, client_id, secret_hash, created_at, disabled_at, revoked_until)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (folded) do nothing";
+            (folded, uri, name, mode, access, model, client_id, secret_hash, former_secret_hash, created_at, disabled_at,
+            revoked_until) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (folded) do nothing";
         let inserted = sqlx::query(sql)
             .bind(resource.uri.folded())
             .bind(resource.uri.as_str())
             .bind(resource.name.as_str())
             .bind(resource.mode.as_str())
-            .bind(resource.access.as_str())
+            .bind(access.as_str())
             .bind(model)
             .bind(resource.client_id.as_str())
             .bind(resource.secret.to_text())
+            .bind(resource.former.map(|hash| hash.to_text()))
             .bind(resource.created_at.seconds())
             .bind(resource.disabled_at.map(Timestamp::seconds))
             .bind(resource.revoked_until.max(revoked_until).map(Timestamp::seconds))
@@ -81,7 +115,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        audit::record(event, &mut tx).await?;
+        audit::record(&event.clone().with("access", access.as_str()), &mut tx).await?;
         tx.commit().await?;
         Ok(Applied::Done)
     }
@@ -100,6 +134,8 @@ impl Database {
         .bind(uri.folded())
         .execute(&mut *tx)
         .await?;
+        let naming = |rule: &Rule| rule.says.resource.as_ref().is_some_and(|resource| resource.same_as(uri));
+        let rules = rules_among(naming, &mut tx).await?;
         sqlx::query("delete from entitlements where resource = $1")
             .bind(uri.folded())
             .execute(&mut *tx)
@@ -112,7 +148,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        audit::record(&ended.told(event), &mut tx).await?;
+        audit::record(&ended.told(event).about_rules("removed", &rules), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

@@ -8,7 +8,7 @@ use doorward_shared::{
     redirect_uri::RedirectUri,
     resource::ResourceUri,
     revocation::{Claim, Entry},
-    secret::SecretHash,
+    secret::{ClientSecret, SecretHash},
     token::{AuthMethod, GrantType},
 };
 
@@ -78,7 +78,8 @@ macro_rules! resource_columns {
         r#"resources.uri as "resources.uri", resources.name as "resources.name", resources.mode as "resources.mode",
         resources.access as "resources.access",
         resources.model as "resources.model", resources.client_id as "resources.client_id",
-        resources.secret_hash as "resources.secret_hash", resources.created_at as "resources.created_at",
+        resources.secret_hash as "resources.secret_hash", resources.former_secret_hash as "resources.former_secret_hash",
+        resources.created_at as "resources.created_at",
         resources.disabled_at as "resources.disabled_at", resources.revoked_until as "resources.revoked_until""#
     };
 }
@@ -170,15 +171,15 @@ pub(super) fn session(row: &Row) -> Result<Session> {
     })
 }
 
+fn maybe_hash(row: &Row, column: &'static str) -> Result<Option<SecretHash<ClientSecret>>> {
+    let text = cell::<Option<&str>>(row, column)?;
+    text.map(|text| SecretHash::from_text(text).ok_or_else(|| senseless(column))).transpose()
+}
+
 pub(super) fn client(row: &Row) -> Result<Client> {
     let method = read(row, "clients.auth_method", AuthMethod::parse)?;
     let secret = || read(row, "clients.secret_hash", SecretHash::from_text);
-    let former = match cell::<Option<&str>>(row, "clients.former_secret_hash")? {
-        Some(text) => {
-            Some(SecretHash::from_text(text).ok_or_else(|| senseless("clients.former_secret_hash"))?)
-        }
-        None => None,
-    };
+    let former = maybe_hash(row, "clients.former_secret_hash")?;
     Ok(Client {
         id: read(row, "clients.id", |text| ClientId::parse(text).ok())?,
         name: cell(row, "clients.name")?,
@@ -234,6 +235,7 @@ pub(super) fn resource(row: &Row) -> Result<Resource> {
         model: read(row, "resources.model", |text| serde_json::from_str(text).ok())?,
         client_id: read(row, "resources.client_id", |text| ClientId::parse(text).ok())?,
         secret: read(row, "resources.secret_hash", SecretHash::from_text)?,
+        former: maybe_hash(row, "resources.former_secret_hash")?,
         created_at: time(row, "resources.created_at")?,
         disabled_at: maybe_time(row, "resources.disabled_at")?,
         revoked_until: maybe_time(row, "resources.revoked_until")?,

@@ -87,7 +87,7 @@ struct Tier {
     irreversible: bool,
 }
 
-/// The credentials of a resource server that was just registered. They are shown this once.
+/// The credentials of a resource server that was just registered, or got another secret. They are shown this once.
 #[derive(Clone, Serialize, JsonSchema)]
 pub struct Credentials {
     /// The address of the resource server.
@@ -96,6 +96,8 @@ pub struct Credentials {
     pub client_id: String,
     /// The secret with which it does.
     pub client_secret: String,
+    /// Whom it is for: `everyone` or `listed`.
+    pub access: String,
 }
 
 impl From<&MadeResource> for Credentials {
@@ -104,6 +106,7 @@ impl From<&MadeResource> for Credentials {
             resource: made.resource.uri.to_string(),
             client_id: made.resource.client_id.to_string(),
             client_secret: made.secret.expose().to_owned(),
+            access: made.resource.access.as_str().to_owned(),
         }
     }
 }
