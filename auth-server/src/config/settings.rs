@@ -120,7 +120,7 @@ pub(super) const SETTINGS: [Setting; 44] = [
 ];
 
 /// Every setting of one upstream provider: of one `[[upstream]]` table, or of the variables with its name.
-pub(super) const UPSTREAM: [Setting; 13] = [
+pub(super) const UPSTREAM: [Setting; 15] = [
     Setting::derived("upstream.title"),
     Setting::derived("upstream.issuer"),
     Setting::derived("upstream.client_id"),
@@ -135,6 +135,8 @@ pub(super) const UPSTREAM: [Setting; 13] = [
     Setting::derived("upstream.groups_claim"),
     Setting::new("upstream.allowed_groups", Form::List, ""),
     Setting::new("upstream.trust_email", Form::Flag, "true"),
+    Setting::new("upstream.email_verified", Form::Choice(&["claim", "assumed"]), "claim"),
+    Setting::new("upstream.email_from_username", Form::Flag, "false"),
     Setting::new("upstream.create_accounts", Form::Flag, "true"),
     Setting::new("upstream.max_stale", Form::Duration, "24h"),
     Setting::derived("upstream.graph_url"),

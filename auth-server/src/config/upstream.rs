@@ -14,7 +14,7 @@ use super::{
     sources::{Given, Source, Sources, from_text, from_toml, hint},
 };
 use crate::{
-    domain::upstream::{ClaimPath, Dialect, Provider},
+    domain::upstream::{ClaimPath, Dialect, EmailVerified, Provider},
     upstream::{ClientSecret, Settings},
 };
 
@@ -190,6 +190,16 @@ fn one(reader: &mut Reader, id: &str) -> Option<Settings> {
             );
         }
     }
+    let words = EmailVerified::ALL.map(|word| (word.as_str(), word));
+    let email_verified = reader.choice("upstream.email_verified", &words)?;
+    let email_from_username = reader.flag("upstream.email_from_username");
+    // Elsewhere people choose their user names; at Entra ID a domain in one has to be the tenant's.
+    if email_from_username && !(dialect == Dialect::Entra && email_verified == EmailVerified::Assumed) {
+        reader.refuse(
+            "upstream.email_from_username",
+            "a user name is an address only with dialect = \"entra\" and email_verified = \"assumed\"; leave it out, or set both",
+        );
+    }
     let provider = Provider {
         id: id.to_owned(),
         title: reader.optional("upstream.title").unwrap_or_else(|| id.to_owned()),
@@ -197,6 +207,8 @@ fn one(reader: &mut Reader, id: &str) -> Option<Settings> {
         groups_claim: groups_claim?,
         allowed_groups: reader.list("upstream.allowed_groups"),
         trust_email: reader.flag("upstream.trust_email"),
+        email_verified,
+        email_from_username,
         create_accounts: reader.flag("upstream.create_accounts"),
         max_stale: reader.duration("upstream.max_stale", Seconds::new(0)..=Seconds::days(365)),
     };

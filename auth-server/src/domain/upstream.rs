@@ -86,6 +86,28 @@ impl Dialect {
     }
 }
 
+/// When an address that a provider names counts as verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailVerified {
+    /// When the provider says so (`email_verified`).
+    Claim,
+    /// When the provider does not deny it: the operator vouches for what it says nothing about.
+    Assumed,
+}
+
+impl EmailVerified {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Claim, Self::Assumed];
+
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
 /// The rules for one provider.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -101,10 +123,38 @@ pub struct Provider {
     pub allowed_groups: Vec<String>,
     /// Whether its word that an address belongs to somebody is believed.
     pub trust_email: bool,
+    /// When it has given that word.
+    pub email_verified: EmailVerified,
+    /// Whether a user name with an `@` is the address of somebody for whom it names no other one.
+    pub email_from_username: bool,
     /// Whether somebody new gets an account.
     pub create_accounts: bool,
     /// How long groups hold that could not be asked for anew.
     pub max_stale: Seconds,
+}
+
+impl Provider {
+    /// Whether an address counts as verified, about which the provider says this.
+    pub fn is_verified(&self, said: Option<bool>) -> bool {
+        said.unwrap_or(self.email_verified == EmailVerified::Assumed)
+    }
+
+    /// One whose rules are all at their defaults.
+    #[cfg(test)]
+    pub(crate) fn fixture() -> Self {
+        Self {
+            id: "corp".to_owned(),
+            title: "Corp".to_owned(),
+            dialect: Dialect::Generic,
+            groups_claim: ClaimPath::parse("groups").unwrap(),
+            allowed_groups: Vec::new(),
+            trust_email: true,
+            email_verified: EmailVerified::Claim,
+            email_from_username: false,
+            create_accounts: true,
+            max_stale: Seconds::hours(24),
+        }
+    }
 }
 
 /// What a provider says about somebody who just signed in there.
@@ -114,7 +164,7 @@ pub struct Asserted {
     pub subject: String,
     /// Their address.
     pub email: Option<String>,
-    /// Whether the provider has made sure that the address is theirs.
+    /// Whether it counts as made sure that the address is theirs.
     pub email_verified: bool,
     /// What to call them.
     pub name: Option<String>,

@@ -27,8 +27,7 @@ use crate::{
 /// How long the second step may take.
 const TTL: Seconds = Seconds::minutes(5);
 
-/// What somebody typed into the form of the second step, and from where.
-#[derive(Debug)]
+/// What somebody typed into the form of the second step, and from where; half a sign-in is not printed.
 pub struct Answer<'a> {
     /// The proof that the password was right, as the page carries it.
     pub half: &'a str,
@@ -42,6 +41,12 @@ pub struct Answer<'a> {
     pub device: Option<&'a str>,
     /// The cookie of the session that the browser has now, if it has one.
     pub session: Option<&'a str>,
+}
+
+impl std::fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 /// A code in the clear; it does not print itself.

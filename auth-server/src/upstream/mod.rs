@@ -5,6 +5,7 @@ mod claims;
 mod faults;
 mod http;
 mod key;
+mod more;
 mod oidc;
 mod types;
 
@@ -100,8 +101,7 @@ impl Upstream {
     }
 }
 
-/// What a provider answered about somebody.
-#[derive(Debug)]
+/// What a provider answered about somebody; its token is not printed.
 pub struct Answer {
     /// Who, and which groups.
     pub asserted: Asserted,
@@ -109,4 +109,35 @@ pub struct Answer {
     pub refresh_token: Option<Zeroizing<String>>,
     /// Whether anything was said about the person; a bare access token says nothing.
     pub heard: bool,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("asserted", &self.asserted)
+            .field("heard", &self.heard)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::upstream::GroupsHeard;
+
+    #[test]
+    fn nothing_that_opens_a_door_prints_itself() {
+        let asserted = Asserted {
+            subject: "carol-0001".to_owned(),
+            email: None,
+            email_verified: false,
+            name: None,
+            groups: GroupsHeard::Absent,
+        };
+        let refresh_token = Some(Zeroizing::new("s3cret".to_owned()));
+        let answer = Answer { asserted, refresh_token, heard: true };
+        let begin = Begin { state: "s3cret", nonce: "s3cret", code_verifier: "s3cret" };
+        let given = Given { code: "s3cret", nonce: "s3cret", code_verifier: "s3cret" };
+        assert!(!format!("{answer:?} {begin:?} {given:?}").contains("s3cret"));
+    }
 }

@@ -5,23 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use doorward_shared::time::{Seconds, Timestamp};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError,
-    ClientId, ClientSecret, CsrfToken, HttpRequest, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, SignatureVerificationError, SubjectIdentifier,
-    TokenResponse as _,
+    AccessTokenHash, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId,
+    ClientSecret, CsrfToken, HttpRequest, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, SignatureVerificationError, TokenResponse as _,
     core::{CoreAuthPrompt, CoreClientAuthMethod, CoreResponseType},
 };
-use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::{
-    Answer, Settings, UpstreamError, claims,
+    Answer, Settings, UpstreamError,
+    claims::{self, Said},
     faults::{Rejected, describe, token_error},
     http::Http,
     key::ALGORITHMS,
     types::{IdToken, Metadata, OidcClient, Tokens},
 };
-use crate::domain::upstream::{Asserted, Dialect, GroupsHeard, read_groups};
 
 /// How long metadata and keys are used before they are fetched again.
 const KEEP: Seconds = Seconds::hours(1);
@@ -34,10 +31,10 @@ const MAX_AGE: Seconds = Seconds::minutes(10);
 
 /// The client of one provider.
 pub struct Client {
-    settings: Settings,
+    pub(super) settings: Settings,
     callback: RedirectUrl,
     issuer: IssuerUrl,
-    http: Http,
+    pub(super) http: Http,
     known: Mutex<Option<Known>>,
 }
 
@@ -49,8 +46,7 @@ struct Known {
     tried_at: Timestamp,
 }
 
-/// What belongs to one way there and back.
-#[derive(Debug)]
+/// What belongs to one way there and back; it does not print itself.
 pub struct Begin<'a> {
     /// Comes back as it is.
     pub state: &'a str,
@@ -60,8 +56,7 @@ pub struct Begin<'a> {
     pub code_verifier: &'a str,
 }
 
-/// What came back.
-#[derive(Debug)]
+/// What came back; it does not print itself.
 pub struct Given<'a> {
     /// The code.
     pub code: &'a str,
@@ -69,6 +64,18 @@ pub struct Given<'a> {
     pub nonce: &'a str,
     /// As in [`Begin`].
     pub code_verifier: &'a str,
+}
+
+impl std::fmt::Debug for Begin<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<the way to a provider>")
+    }
+}
+
+impl std::fmt::Debug for Given<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<the way back from a provider>")
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -140,8 +147,8 @@ impl Client {
         let id_token =
             tokens.id_token().ok_or_else(|| UpstreamError::Invalid("there is no ID token".to_owned()))?;
         let nonce = Nonce::new(given.nonce.to_owned());
-        let asserted = self.read(id_token, &tokens, Some(&nonce), now).await?;
-        self.complete(&metadata, &tokens, Some(asserted), None).await
+        let said = self.read(id_token, &tokens, Some(&nonce), now).await?;
+        self.complete(&metadata, &tokens, Some(said), None).await
     }
 
     /// Asks anew about somebody, with a refresh token.
@@ -160,104 +167,14 @@ impl Client {
             .request_async(&http)
             .await
             .map_err(token_error)?;
-        let asserted = match tokens.id_token() {
+        let said = match tokens.id_token() {
             Some(id_token) => Some(self.read(id_token, &tokens, None, now).await?),
             None => None,
         };
-        if asserted.as_ref().is_some_and(|asserted| asserted.subject != subject) {
+        if said.as_ref().is_some_and(|said| said.subject != subject) {
             return Err(UpstreamError::Invalid("the ID token is about somebody else".to_owned()));
         }
-        self.complete(&metadata, &tokens, asserted, Some(subject)).await
-    }
-
-    /// Adds what the ID token left out and others can say.
-    async fn complete(
-        &self,
-        metadata: &Metadata,
-        tokens: &Tokens,
-        asserted: Option<Asserted>,
-        subject: Option<&str>,
-    ) -> Result<Answer, UpstreamError> {
-        let provider = &self.settings.provider;
-        let refresh_token = tokens.refresh_token().map(|token| Zeroizing::new(token.secret().clone()));
-        // At Entra ID userinfo is Microsoft Graph's, and knows no groups; at Cognito what the ID token leaves out is not there.
-        let groups_elsewhere = !matches!(provider.dialect, Dialect::Entra | Dialect::Cognito);
-        let silent = asserted.as_ref().is_none_or(|asserted| {
-            asserted.email.is_none() || (asserted.groups == GroupsHeard::Absent && groups_elsewhere)
-        });
-        let wanted = asserted.as_ref().map(|asserted| asserted.subject.as_str()).or(subject);
-        let more = match (wanted, metadata.userinfo_endpoint()) {
-            (Some(subject), Some(_)) if silent => {
-                Some(self.userinfo(metadata, tokens.access_token(), subject).await?)
-            }
-            _ => None,
-        };
-        let heard = asserted.is_some() || more.is_some();
-        let joined = match (asserted, more) {
-            (Some(first), Some(second)) => claims::joined(first, second),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => Asserted {
-                subject: subject.unwrap_or_default().to_owned(),
-                email: None,
-                email_verified: false,
-                name: None,
-                groups: GroupsHeard::Absent,
-            },
-        };
-        let groups = match (&joined.groups, &self.settings.graph_url) {
-            (GroupsHeard::Overage, Some(graph)) => self.ask_graph(graph, tokens.access_token()).await,
-            (groups, _) => groups.clone(),
-        };
-        Ok(Answer { asserted: Asserted { groups, ..joined }, refresh_token, heard })
-    }
-
-    async fn userinfo(
-        &self,
-        metadata: &Metadata,
-        token: &AccessToken,
-        subject: &str,
-    ) -> Result<Asserted, UpstreamError> {
-        let http = |request: HttpRequest| self.http.send(request);
-        let client = self.client(metadata);
-        let request = client
-            .user_info(token.clone(), Some(SubjectIdentifier::new(subject.to_owned())))
-            .map_err(|_| UpstreamError::Invalid("the provider has no userinfo endpoint".to_owned()))?;
-        let found = request.request_async(&http).await.map_err(|error| match error {
-            openidconnect::UserInfoError::Request(error) => UpstreamError::Away(error.to_string()),
-            openidconnect::UserInfoError::ClaimsVerification(_) => {
-                UpstreamError::Invalid("userinfo is about somebody else".to_owned())
-            }
-            _ => UpstreamError::Away("userinfo cannot be read".to_owned()),
-        })?;
-        Ok(claims::of_userinfo(&self.settings.provider, &found))
-    }
-
-    /// Asks Microsoft Graph for groups that did not fit into the token. What cannot be had stays an overage.
-    async fn ask_graph(&self, graph: &str, token: &AccessToken) -> GroupsHeard {
-        let id = &self.settings.provider.id;
-        let asked = openidconnect::http::Request::post(format!("{graph}/me/getMemberObjects"))
-            .header("authorization", format!("Bearer {}", token.secret()))
-            .header("content-type", "application/json")
-            .body(br#"{"securityEnabledOnly":false}"#.to_vec());
-        let Ok(request) = asked else { return GroupsHeard::Overage };
-        let answer = match self.http.send(request).await {
-            Ok(answer) if answer.status().as_u16() == 200 => answer,
-            Ok(answer) => {
-                tracing::warn!(provider = %id, status = answer.status().as_u16(), "Microsoft Graph does not tell the groups");
-                return GroupsHeard::Overage;
-            }
-            Err(error) => {
-                tracing::warn!(provider = %id, %error, "Microsoft Graph does not tell the groups");
-                return GroupsHeard::Overage;
-            }
-        };
-        let listed = serde_json::from_slice::<Value>(answer.body()).ok();
-        let listed = listed.and_then(|mut body| body.get_mut("value").map(Value::take));
-        listed.map_or(GroupsHeard::Overage, |names| {
-            let claims =
-                [(self.settings.provider.groups_claim.as_str().to_owned(), names)].into_iter().collect();
-            read_groups(Dialect::Entra, &self.settings.provider.groups_claim, &claims)
-        })
+        self.complete(&metadata, &tokens, said, Some(subject)).await
     }
 
     /// Checks an ID token (OpenID Connect Core §3.1.3.7) and reads it. One that names a key that is not known is looked at
@@ -268,7 +185,7 @@ impl Client {
         tokens: &Tokens,
         nonce: Option<&Nonce>,
         now: Timestamp,
-    ) -> Result<Asserted, UpstreamError> {
+    ) -> Result<Said, UpstreamError> {
         let metadata = self.metadata(now, KEEP).await?;
         match self.verify(&metadata, id_token, tokens, nonce, now) {
             Err(Rejected::UnknownKey) => {
@@ -287,7 +204,7 @@ impl Client {
         tokens: &Tokens,
         nonce: Option<&Nonce>,
         now: Timestamp,
-    ) -> Result<Asserted, Rejected> {
+    ) -> Result<Said, Rejected> {
         let other = |what: String| Rejected::Other(what);
         let at = date(now).ok_or_else(|| other("the clock is out of range".to_owned()))?;
         let skew = TimeDelta::seconds(SKEW.get());
@@ -377,7 +294,7 @@ impl Client {
         Ok(found)
     }
 
-    fn client(&self, metadata: &Metadata) -> OidcClient {
+    pub(super) fn client(&self, metadata: &Metadata) -> OidcClient {
         let secret = ClientSecret::new(self.settings.client_secret.expose().to_owned());
         let id = ClientId::new(self.settings.client_id.clone());
         let methods = metadata.token_endpoint_auth_methods_supported();

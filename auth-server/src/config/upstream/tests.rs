@@ -13,6 +13,8 @@ fn a_provider_is_a_table_with_an_id_and_the_rest_has_defaults_by_dialect() {
     assert_eq!(corp.provider.groups_claim.as_str(), "cognito:groups");
     assert_eq!(corp.scopes, ["openid", "email", "profile"]);
     assert!(corp.provider.trust_email && corp.provider.create_accounts);
+    assert_eq!(corp.provider.email_verified, EmailVerified::Claim);
+    assert!(!corp.provider.email_from_username);
     assert_eq!(corp.provider.max_stale, Seconds::hours(24));
     assert_eq!(config.policy.upstream.len(), 1);
     assert!(config.warnings.is_empty());
@@ -57,6 +59,11 @@ fn what_is_wrong_with_a_provider_is_said_with_what_to_write_instead() {
         (format!("{CORP}dialect = \"keycloack\"\n"), "did you mean keycloak?"),
         (format!("{CORP}scopes = [\"email\"]\n"), "without openid"),
         (format!("{CORP}groups_claim = \"a..b\"\n"), "is no path of a claim"),
+        (
+            format!("{CORP}email_from_username = true\nemail_verified = \"assumed\"\n"),
+            "only with dialect = \"entra\"",
+        ),
+        (format!("{CORP}email_from_username = true\ndialect = \"entra\"\n"), "only with dialect = \"entra\""),
         (format!("{CORP}max_stale = \"soon\"\n"), "\"soon\" is no duration"),
         ("[upstream]\nid = \"corp\"\n".to_owned(), "write [[upstream]]"),
     ] {

@@ -26,6 +26,9 @@ pub enum Refused {
     /// The provider named no address that could be an account's name.
     #[error("the provider named no usable e-mail address")]
     NoEmail,
+    /// Nobody here has the address, and nobody vouches that it is theirs.
+    #[error("the provider does not vouch for the e-mail address, so nobody gets an account by it")]
+    Unverified,
     /// Nobody new gets an account.
     #[error("nobody new gets an account by signing in with this provider")]
     NotCreated,
@@ -62,12 +65,15 @@ pub fn arrive<'a>(
         };
     }
     let email = asserted.email.as_deref().and_then(|text| Email::parse(text).ok()).ok_or(Refused::NoEmail)?;
+    let vouched = asserted.email_verified && provider.trust_email;
     match namesake {
-        Some(_) if !(asserted.email_verified && provider.trust_email) => Err(Refused::EmailTaken),
+        Some(_) if !vouched => Err(Refused::EmailTaken),
         Some((_, Some(_))) => Err(Refused::LinkedToAnother),
         Some((user, None)) if user.disabled_at.is_some() => Err(Refused::Disabled),
         Some((user, None)) => Ok(Arrival::Confirm(user)),
-        None if provider.create_accounts => Ok(Arrival::New(email)),
-        None => Err(Refused::NotCreated),
+        None if !provider.create_accounts => Err(Refused::NotCreated),
+        // Whoever has an account has its address in every list, invitation and rule here.
+        None if !vouched => Err(Refused::Unverified),
+        None => Ok(Arrival::New(email)),
     }
 }

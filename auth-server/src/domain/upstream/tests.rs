@@ -22,16 +22,7 @@ fn listed(names: &[&str]) -> GroupsHeard {
 }
 
 fn provider() -> Provider {
-    Provider {
-        id: "corp".to_owned(),
-        title: "Corp".to_owned(),
-        dialect: Dialect::Generic,
-        groups_claim: ClaimPath::parse("groups").unwrap(),
-        allowed_groups: Vec::new(),
-        trust_email: true,
-        create_accounts: true,
-        max_stale: Seconds::hours(24),
-    }
+    Provider::fixture()
 }
 
 fn asserted(email: &str, email_verified: bool) -> Asserted {
@@ -134,11 +125,17 @@ fn an_account_with_the_address_is_only_offered_and_only_for_a_verified_address()
 }
 
 #[test]
-fn who_is_new_gets_an_account_where_that_is_wanted_and_has_an_address() {
+fn who_is_new_gets_an_account_only_for_an_address_that_is_vouched_for() {
     let new = |provider: &Provider, asserted: &Asserted| arrive(provider, asserted, None, None).map(|_| ());
-    assert_eq!(new(&provider(), &asserted("new@example.test", false)), Ok(()));
+    let (verified, claimed) = (asserted("new@example.test", true), asserted("new@example.test", false));
+    assert_eq!(new(&provider(), &verified), Ok(()));
+    assert_eq!(new(&provider(), &claimed), Err(Refused::Unverified));
+    let doubted = Provider { trust_email: false, ..provider() };
+    assert_eq!(new(&doubted, &verified), Err(Refused::Unverified));
     let closed = Provider { create_accounts: false, ..provider() };
-    assert_eq!(new(&closed, &asserted("new@example.test", true)), Err(Refused::NotCreated));
+    for asserted in [&verified, &claimed] {
+        assert_eq!(new(&closed, asserted), Err(Refused::NotCreated));
+    }
     for email in [None, Some("no address".to_owned())] {
         let nameless = Asserted { email, ..asserted("", true) };
         assert_eq!(new(&provider(), &nameless), Err(Refused::NoEmail));
@@ -192,5 +189,12 @@ proptest! {
         if let Ok(arrival) = arrived {
             prop_assert!(matches!(arrival, Arrival::Confirm(_)));
         }
+    }
+
+    #[test]
+    fn no_address_that_nobody_vouches_for_names_an_account(verified: bool, trusted: bool, creates: bool) {
+        let provider = Provider { trust_email: trusted, create_accounts: creates, ..provider() };
+        let arrived = arrive(&provider, &asserted("new@example.test", verified), None, None);
+        prop_assert_eq!(arrived.is_ok(), verified && trusted && creates);
     }
 }

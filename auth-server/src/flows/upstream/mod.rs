@@ -81,8 +81,8 @@ pub enum Completed {
     Confirm,
 }
 
-/// The parameters that the provider sent back.
-#[derive(Debug, Default)]
+/// The parameters that the provider sent back; state and code are not printed.
+#[derive(Default)]
 pub struct Response<'a> {
     /// Which sign-in.
     pub state: Option<&'a str>,
@@ -92,6 +92,12 @@ pub struct Response<'a> {
     pub error: Option<&'a str>,
     /// Who answers (RFC 9207).
     pub iss: Option<&'a str>,
+}
+
+impl std::fmt::Debug for Response<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response").field("error", &self.error).field("iss", &self.iss).finish_non_exhaustive()
+    }
 }
 
 /// Begins a sign-in at a provider. Answers where the browser is sent.

@@ -280,6 +280,16 @@ fn refusal(title: &str, rules: Option<&Provider>, refused: Refused) -> Words {
             format!("{title} named no e-mail address for you"),
             "An administrator adds the scope `email`, or the address of your account there.".to_owned(),
         ),
+        Refused::Unverified => (
+            "email_unverified",
+            format!(
+                "{title} does not vouch that your e-mail address is yours, so you get no account here by it"
+            ),
+            format!(
+                "Ask an administrator to make an account for you here, or to see to it that {title} says that addresses are \
+                 verified (email_verified)."
+            ),
+        ),
         Refused::NotCreated => (
             "no_account",
             "there is no account for you here".to_owned(),

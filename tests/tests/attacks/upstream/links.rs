@@ -85,7 +85,50 @@ async fn where_the_provider_is_not_believed_no_link_is_offered() {
     corp.idp.claim("email", corp.stage.house.alice().email.clone().into());
     corp.arrive(&Visitor::new()).await.expect_error(403, "email_taken");
     corp.idp.claim("email", CAROL.into());
+    corp.arrive(&Visitor::new()).await.expect_error(403, "email_unverified");
+    assert_eq!(corp.users(), ["alice@example.test"]);
+    corp.close().await;
+}
+
+// UP-06
+#[tokio::test]
+async fn an_address_that_nobody_vouches_for_names_no_account() {
+    let root = "root@corp.test";
+    for dialect in ["generic", "keycloak", "entra"] {
+        let corp = Corp::open(dialect, |plan| plan).await;
+        for verified in [json!(false), Value::Null] {
+            corp.idp.claim("email_verified", verified);
+            let page = corp.arrive(&Visitor::new()).await;
+            page.expect_error(403, "email_unverified");
+            assert!(page.text.contains("Ask an administrator"), "{page:#?}");
+        }
+        // A user name is chosen by whoever bears it.
+        corp.idp.claim("email", Value::Null);
+        corp.idp.claim("preferred_username", root.into());
+        corp.arrive(&Visitor::new()).await.expect_error(403, "email_missing");
+        assert_eq!(corp.users(), ["alice@example.test"], "{dialect}");
+        // What userinfo has verified is worth more than it.
+        let verified = json!({"email": CAROL, "email_verified": true});
+        corp.idp.state().userinfo = serde_json::from_value(verified).unwrap();
+        assert_eq!(corp.arrive(&Visitor::new()).await.kind, "consent");
+        assert_eq!(corp.users(), ["alice@example.test", CAROL], "{dialect}");
+        corp.close().await;
+    }
+
+    // Where the operator vouches for the tenant, people get in, except by what the tenant itself denies.
+    let corp = Corp::open("entra", |plan| {
+        plan.with("UPSTREAM__CORP__EMAIL_VERIFIED", "assumed")
+            .with("UPSTREAM__CORP__EMAIL_FROM_USERNAME", "true")
+    })
+    .await;
+    corp.idp.claim("email_verified", json!(false));
+    corp.arrive(&Visitor::new()).await.expect_error(403, "email_unverified");
+    for name in ["email", "email_verified"] {
+        corp.idp.claim(name, Value::Null);
+    }
+    corp.idp.claim("preferred_username", root.into());
     assert_eq!(corp.arrive(&Visitor::new()).await.kind, "consent");
+    assert_eq!(corp.users(), ["alice@example.test", root]);
     corp.close().await;
 }
 
