@@ -139,6 +139,20 @@ impl Provider {
         said.unwrap_or(self.email_verified == EmailVerified::Assumed)
     }
 
+    /// Whether these groups let somebody in. Where a group is asked for, what is no list of names lets nobody in.
+    pub fn admits(&self, heard: &GroupsHeard) -> bool {
+        let listed = match heard {
+            GroupsHeard::Listed(names) => names.as_slice(),
+            GroupsHeard::Absent | GroupsHeard::Overage | GroupsHeard::Malformed => &[],
+        };
+        self.allowed_groups.is_empty() || listed.iter().any(|name| self.allowed_groups.contains(name))
+    }
+
+    /// Whether these groups let somebody stay who was let in: where there are too many to list, the last known ones count.
+    pub fn still_admits(&self, heard: &GroupsHeard) -> bool {
+        *heard == GroupsHeard::Overage || self.admits(heard)
+    }
+
     /// One whose rules are all at their defaults.
     #[cfg(test)]
     pub(crate) fn fixture() -> Self {

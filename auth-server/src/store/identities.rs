@@ -12,6 +12,7 @@ use crate::domain::{
     audit::Event,
     grant::Grant,
     ids::{IdentityId, UserId},
+    revocation::Revocation,
     upstream::{Hearing, Identity},
     user::User,
 };
@@ -45,9 +46,23 @@ pub trait Identities: Send + Sync {
     /// Writes down what the provider said; with the events, if there are any. `Lost`: the identity is gone, or somebody signed
     /// in through it since it was claimed.
     async fn note_hearing(&self, hearing: &Hearing, event: Option<&Event>) -> Result<Applied>;
-    /// Writes down that the provider does not stand for the person any more: groups, sessions and the refresh
-    /// token go. `Lost`: somebody signed in through it since it was claimed.
-    async fn end_identity(&self, identity: &IdentityId, claim: Timestamp, event: &Event) -> Result<Applied>;
+    /// Keeps the refresh token, sealed, that the provider gave in place of the one that it took; the claim stays. `Lost`: the
+    /// identity is gone, or somebody signed in through it since it was claimed.
+    async fn keep_refresh_token(
+        &self,
+        identity: &IdentityId,
+        claim: Timestamp,
+        sealed: &str,
+    ) -> Result<Applied>;
+    /// Writes down that the provider does not stand for the person any more: groups, sessions, the refresh token and these
+    /// grants go, each with its event, or nothing does. `Lost`: somebody signed in through it since it was claimed.
+    async fn end_identity(
+        &self,
+        identity: &Identity,
+        claim: Timestamp,
+        grants: &[(Revocation, Event)],
+        event: &Event,
+    ) -> Result<Applied>;
     /// Removes a link; groups and sessions that came of it go too. `Lost`: it is gone already.
     async fn remove_identity(&self, identity: &Identity, event: &Event) -> Result<Applied>;
     /// The grants, not ended, that a person made while signed in through a provider.

@@ -2,6 +2,7 @@
 
 use openidconnect::{ClaimsVerificationError, RequestTokenError, core::CoreErrorResponseType};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{UpstreamError, http::HttpError, types::ErrorAnswer};
 
@@ -41,6 +42,13 @@ pub(super) fn token_error(error: RequestTokenError<HttpError, ErrorAnswer>) -> U
             UpstreamError::Away("its token answer cannot be read".to_owned())
         }
     }
+}
+
+/// The refresh token in an answer that cannot be read otherwise: the one before it may be spent.
+pub(super) fn token_beside(error: &RequestTokenError<HttpError, ErrorAnswer>) -> Option<Zeroizing<String>> {
+    let RequestTokenError::Parse(_, body) = error else { return None };
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    Some(Zeroizing::new(answer.get("refresh_token")?.as_str()?.to_owned()))
 }
 
 /// The error code of RFC 6749 §5.2; an unknown one is shortened, since it goes into the log.

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use doorward_shared::issuer::Issuer;
 use zeroize::Zeroizing;
 
-pub use self::oidc::{Begin, Client, Given};
+pub use self::oidc::{Begin, Client, Exchanged, Given};
 use crate::domain::upstream::{Asserted, Provider};
 
 /// How one provider is talked to.

@@ -1,6 +1,9 @@
 //! One provider: discovery, the way there, and what it answers (OpenID Connect Core §3.1, Discovery §4).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use doorward_shared::time::{Seconds, Timestamp};
@@ -10,11 +13,12 @@ use openidconnect::{
     PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, SignatureVerificationError, TokenResponse as _,
     core::{CoreAuthPrompt, CoreClientAuthMethod, CoreResponseType},
 };
+use zeroize::Zeroizing;
 
 use super::{
     Answer, Settings, UpstreamError,
     claims::{self, Said},
-    faults::{Rejected, describe, token_error},
+    faults::{Rejected, describe, token_beside, token_error},
     http::Http,
     key::ALGORITHMS,
     types::{IdToken, Metadata, OidcClient, Tokens},
@@ -28,6 +32,9 @@ const PAUSE: Seconds = Seconds::minutes(1);
 const SKEW: Seconds = Seconds::minutes(1);
 /// How old an ID token may be when it comes: it was made for this very answer.
 const MAX_AGE: Seconds = Seconds::minutes(10);
+
+/// How long may be spent on metadata before a refresh token goes out: it would be a pity about the claim.
+const LOOK_UP: Duration = Duration::from_secs(3);
 
 /// The client of one provider.
 pub struct Client {
@@ -64,6 +71,20 @@ pub struct Given<'a> {
     pub nonce: &'a str,
     /// As in [`Begin`].
     pub code_verifier: &'a str,
+}
+
+/// What came for a refresh token, as far as it is safe to keep whatever else is wrong with it; it does not print itself.
+pub struct Exchanged {
+    metadata: Arc<Metadata>,
+    tokens: Result<Tokens, UpstreamError>,
+    /// The refresh token in place of the one that was given.
+    pub refresh_token: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for Exchanged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<what came for a refresh token>")
+    }
 }
 
 impl std::fmt::Debug for Begin<'_> {
@@ -151,22 +172,36 @@ impl Client {
         self.complete(&metadata, &tokens, Some(said), None).await
     }
 
-    /// Asks anew about somebody, with a refresh token.
-    pub async fn refresh(
-        &self,
-        refresh_token: &str,
-        subject: &str,
-        now: Timestamp,
-    ) -> Result<Answer, UpstreamError> {
-        let metadata = self.metadata(now, KEEP).await?;
+    /// Exchanges a refresh token. Nothing of what comes is looked at yet, since the old token may be spent from now on.
+    pub async fn exchange(&self, refresh_token: &str, now: Timestamp) -> Result<Exchanged, UpstreamError> {
+        let metadata = tokio::time::timeout(LOOK_UP, self.metadata(now, KEEP));
+        let metadata =
+            metadata.await.unwrap_or_else(|_| Err(UpstreamError::Away("no metadata in time".to_owned())))?;
         let http = |request: HttpRequest| self.http.send(request);
-        let tokens = self
+        let answered = self
             .client(&metadata)
             .exchange_refresh_token(&RefreshToken::new(refresh_token.to_owned()))
             .map_err(|_| UpstreamError::Invalid("the provider has no token endpoint".to_owned()))?
             .request_async(&http)
-            .await
-            .map_err(token_error)?;
+            .await;
+        let refresh_token = match &answered {
+            Ok(tokens) => tokens.refresh_token().map(|token| Zeroizing::new(token.secret().clone())),
+            Err(error) => token_beside(error),
+        };
+        match (answered.map_err(token_error), refresh_token) {
+            (Err(error), None) => Err(error),
+            (tokens, refresh_token) => Ok(Exchanged { metadata, tokens, refresh_token }),
+        }
+    }
+
+    /// Reads what an exchange says about somebody.
+    pub async fn tell(
+        &self,
+        exchanged: Exchanged,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Answer, UpstreamError> {
+        let tokens = exchanged.tokens?;
         let said = match tokens.id_token() {
             Some(id_token) => Some(self.read(id_token, &tokens, None, now).await?),
             None => None,
@@ -174,7 +209,7 @@ impl Client {
         if said.as_ref().is_some_and(|said| said.subject != subject) {
             return Err(UpstreamError::Invalid("the ID token is about somebody else".to_owned()));
         }
-        self.complete(&metadata, &tokens, said, Some(subject)).await
+        self.complete(&exchanged.metadata, &tokens, said, Some(subject)).await
     }
 
     /// Checks an ID token (OpenID Connect Core §3.1.3.7) and reads it. One that names a key that is not known is looked at

@@ -134,7 +134,9 @@ async fn a_claim_that_is_over_writes_nothing(backend: &Backend) {
     assert_eq!(world.store.note_hearing(&signed_in, None).await.unwrap(), Applied::Done);
     let asked = hearing(&identity, &["guests"], Some(at(15)));
     assert_eq!(world.store.note_hearing(&asked, None).await.unwrap(), Applied::Lost);
-    assert_eq!(world.store.end_identity(&identity.id, at(15), &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.end_identity(&identity, at(15), &[], &event()).await.unwrap(), Applied::Lost);
+    let kept = world.store.keep_refresh_token(&identity.id, at(15), "sealed late").await.unwrap();
+    assert_eq!(kept, Applied::Lost);
     assert!(groups(&world).await.contains(&"admins".to_owned()));
     let found = world.store.identity_by_id(&identity.id).await.unwrap().unwrap();
     assert_eq!((found.refresh_token.as_deref(), found.checked_at), (Some("sealed anew"), at(30)));
@@ -163,7 +165,7 @@ async fn what_a_provider_gave_goes_with_it(backend: &Backend) {
     let _done = world.store.note_hearing(&hearing(&corp, &["corp-staff"], None), None).await.unwrap();
     let seen = world.store.identity_by_id(&corp.id).await.unwrap().unwrap();
     let _done = world.store.claim_identity(&seen, at(55), at(40)).await.unwrap();
-    assert_eq!(world.store.end_identity(&corp.id, at(55), &event_at(at(41))).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.end_identity(&seen, at(55), &[], &event_at(at(41))).await.unwrap(), Applied::Done);
     assert!(over(&again).await && !over(local).await);
     assert_eq!(groups(&world).await, before);
     let ended = world.store.identity_by_id(&corp.id).await.unwrap().unwrap();

@@ -170,6 +170,49 @@ async fn what_the_provider_ends_ends_here_at_the_next_refresh(store: Store) {
 }
 
 #[tokio::test]
+async fn whoever_is_in_no_allowed_group_any_more_is_out_at_the_next_refresh() {
+    let corp =
+        Corp::open(Store::Sqlite, "generic", |plan| plan.with("UPSTREAM__CORP__ALLOWED_GROUPS", "staff")).await;
+    for groups in [json!(["guests"]), json!({"staff": true}), Value::Null] {
+        corp.idp.claim("groups", json!(["staff", "guests"]));
+        let visitor = Visitor::new();
+        assert_eq!(corp.consent(&visitor, &corp.client.request().url()).await.kind, "consent");
+        let tokens = Tokens::read(&corp.refresh(&corp.tokens().await).await);
+        corp.idp.claim("groups", groups.clone());
+        corp.refresh(&tokens).await.expect_error(400, "invalid_grant");
+        assert_eq!((corp.groups(), &corp.identity()["groups_source"]), (json!([]), &json!("ended")), "{groups}");
+        let home = visitor.open(&format!("{}/", corp.house.issuer())).await.page();
+        assert!(!home.text.contains(CAROL), "{groups}: {home:#?}");
+    }
+    assert!(corp.house.cli(&["audit", "export"], "").ok().contains("group_required"));
+    corp.assert_discreet();
+}
+
+#[tokio::test]
+async fn the_new_refresh_token_of_a_provider_is_kept_whatever_else_is_wrong() {
+    let corp = Corp::open(Store::Sqlite, "keycloak", |plan| plan).await;
+    corp.idp.claim("groups", json!(["/staff"]));
+    let mut tokens = corp.tokens().await;
+    for wrong in ["the ID token", "userinfo"] {
+        if wrong == "the ID token" {
+            corp.idp.lie(|lie| lie.signed = "other");
+        } else {
+            corp.idp.state().refresh_has_id_token = false;
+            corp.idp.state().userinfo.insert("sub".to_owned(), "mallory".into());
+        }
+        tokens = Tokens::read(&corp.refresh(&tokens).await);
+        assert_eq!(corp.groups(), json!(["staff"]), "{wrong}");
+        corp.idp.honest();
+        corp.idp.state().refresh_has_id_token = true;
+        corp.idp.state().userinfo.clear();
+        // The provider takes each of its tokens once: with the one before, this would be the end.
+        tokens = Tokens::read(&corp.refresh(&tokens).await);
+        assert_eq!(corp.identity()["groups_source"], "listed", "{wrong}");
+    }
+    corp.assert_discreet();
+}
+
+#[tokio::test]
 async fn many_refreshes_at_once_ask_a_provider_that_rotates_once() {
     let corp = Corp::open(Store::Sqlite, "keycloak", |plan| plan).await;
     let scene = Scene::at(&corp.house).await;

@@ -1,6 +1,6 @@
 //! Whose account here somebody is who signed in upstream.
 
-use super::{Asserted, GroupsHeard, Identity, Provider};
+use super::{Asserted, Identity, Provider};
 use crate::domain::{email::Email, user::User};
 
 /// What becomes of somebody who signed in upstream.
@@ -48,12 +48,7 @@ pub fn arrive<'a>(
     known: Option<(&'a Identity, &User)>,
     namesake: Option<(&'a User, Option<&Identity>)>,
 ) -> Result<Arrival<'a>, Refused> {
-    let admitted = |name: &String| provider.allowed_groups.contains(name);
-    let listed = match &asserted.groups {
-        GroupsHeard::Listed(names) => names.as_slice(),
-        GroupsHeard::Absent | GroupsHeard::Overage | GroupsHeard::Malformed => &[],
-    };
-    if !provider.allowed_groups.is_empty() && !listed.iter().any(admitted) {
+    if !provider.admits(&asserted.groups) {
         return Err(Refused::Group);
     }
     // The subject alone says who it is. An address that changed upstream, to whosever, moves nothing here.

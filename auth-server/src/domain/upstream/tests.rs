@@ -154,6 +154,9 @@ fn where_groups_are_asked_for_only_their_members_come_in() {
         GroupsHeard::Malformed,
         GroupsHeard::Overage,
     ] {
+        // Who is in stays only while the groups are too many to list: then the last known ones count.
+        assert_eq!(closed.still_admits(&groups), groups == GroupsHeard::Overage);
+        assert!(provider().still_admits(&groups));
         assert_eq!(arrive(&closed, &with(groups), None, None).unwrap_err(), Refused::Group);
     }
 }

@@ -10,7 +10,7 @@ use doorward_shared::{
 };
 use zeroize::Zeroizing;
 
-use super::{groups_changed, sealed};
+use super::groups_changed;
 use crate::{
     domain::{
         audit::{Action, Actor},
@@ -23,8 +23,10 @@ use crate::{
     upstream::{Answer, Client, UpstreamError},
 };
 
-/// Longest time that one identity takes.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Longest time for what comes after the exchange, which has at most eight seconds of its own.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time that one identity takes, and that others wait for it.
+const WAIT: Duration = Duration::from_secs(13);
 /// How long the right to ask lasts: longer than asking can take.
 const CLAIM: Seconds = Seconds::new(15);
 /// Times that a provider is asked about one identity in a minute. Beyond, what is known counts: a client that refreshes without
@@ -85,21 +87,60 @@ async fn ask(
         tracing::warn!(provider = %rules.id, identity = %identity.id, "the provider's refresh token was sealed with another key");
         return unheard(ctx, rules, identity, (claim, now)).await;
     };
-    let asked = tokio::time::timeout(PATIENCE, upstream.refresh(&token, &identity.subject, now)).await;
-    let heard = asked.unwrap_or_else(|_| Err(UpstreamError::Away("no answer in time".to_owned())));
-    match heard {
-        Ok(answer) => note(ctx, rules, identity, &answer, (claim, now), peer).await,
+    let exchanged = match upstream.exchange(&token, now).await {
+        Ok(exchanged) => exchanged,
         Err(UpstreamError::Refused(code)) if code == "invalid_grant" => {
-            end(ctx, rules, identity, (claim, now), peer).await
+            return end(ctx, rules, identity, "upstream_ended", (claim, now), peer).await;
         }
+        Err(error) => return in_trouble(ctx, rules, identity, &error, (claim, now)).await,
+    };
+    // The token that went out may be spent. Whatever becomes of the rest, the new one is kept.
+    if let Some(token) = &exchanged.refresh_token
+        && keep(ctx, identity, token, claim).await? == Applied::Lost
+    {
+        return Ok(());
+    }
+    let told = tokio::time::timeout(PATIENCE, upstream.tell(exchanged, &identity.subject, now)).await;
+    match told.unwrap_or_else(|_| Err(UpstreamError::Away("no answer in time".to_owned()))) {
+        Ok(answer) if answer.heard && !rules.still_admits(&answer.asserted.groups) => {
+            super::say_groups(rules, &answer.asserted);
+            end(ctx, rules, identity, "group_required", (claim, now), peer).await
+        }
+        Ok(answer) => note(ctx, rules, identity, &answer, (claim, now), peer).await,
+        Err(error) => in_trouble(ctx, rules, identity, &error, (claim, now)).await,
+    }
+}
+
+/// Writes the provider's new refresh token down. `Lost`: somebody signed in meanwhile, and what they brought is newer.
+async fn keep(
+    ctx: &Context,
+    identity: &Identity,
+    token: &str,
+    claim: Timestamp,
+) -> Result<Applied, StoreError> {
+    let context = Identity::seal_context(&identity.id);
+    match ctx.keys.data_key().seal(&context, token.as_bytes(), ctx.entropy.as_ref()) {
+        Ok(sealed) => ctx.store.keep_refresh_token(&identity.id, claim, &sealed).await,
         Err(error) => {
-            tracing::warn!(provider = %rules.id, identity = %identity.id, %error, "groups could not be asked for anew");
-            if matches!(error, UpstreamError::Away(_)) {
-                ctx.ephemeral.put(&UPSTREAM_AWAY, &rules.id, &true, now).await;
-            }
-            unheard(ctx, rules, identity, (claim, now)).await
+            tracing::error!(%error, "the provider's new refresh token could not be sealed");
+            Ok(Applied::Done)
         }
     }
+}
+
+/// The provider could not be asked: what is known stays.
+async fn in_trouble(
+    ctx: &Context,
+    rules: &Provider,
+    identity: &Identity,
+    error: &UpstreamError,
+    (claim, now): (Timestamp, Timestamp),
+) -> Result<(), StoreError> {
+    tracing::warn!(provider = %rules.id, identity = %identity.id, %error, "groups could not be asked for anew");
+    if matches!(error, UpstreamError::Away(_)) {
+        ctx.ephemeral.put(&UPSTREAM_AWAY, &rules.id, &true, now).await;
+    }
+    unheard(ctx, rules, identity, (claim, now)).await
 }
 
 async fn note(
@@ -117,17 +158,13 @@ async fn note(
     } else {
         identity.unheard(rules.max_stale, now)
     };
-    let refresh_token = sealed(ctx, &identity.id, answer).unwrap_or_else(|error| {
-        tracing::error!(%error, "the provider's new refresh token could not be sealed");
-        None
-    });
     let event = groups_changed(ctx, identity, &standing.groups, peer, now);
     let email = answer.asserted.email.clone();
     let hearing = Hearing {
         identity: identity.id.clone(),
         email,
         standing,
-        refresh_token,
+        refresh_token: None,
         at: now,
         claim: Some(claim),
     };
@@ -155,30 +192,33 @@ async fn unheard(
     Ok(())
 }
 
-/// The provider ended its session with the person, or disabled them: the grants that were made through it end. The identity
-/// is ended last, so that whoever is killed in between begins again.
+/// The provider ended its session with the person, or disabled them, or puts them into no group that may sign in: what was
+/// made through it ends, unless somebody signed in meanwhile.
 async fn end(
     ctx: &Context,
     rules: &Provider,
     identity: &Identity,
+    because: &'static str,
     (claim, now): (Timestamp, Timestamp),
     peer: &Peer,
 ) -> Result<(), StoreError> {
-    for grant in ctx.store.grants_through(&identity.user_id, &identity.provider).await? {
-        let Some(revocation) = upstream_ended(&grant, &ctx.policy.token, now) else { continue };
+    let through = ctx.store.grants_through(&identity.user_id, &identity.provider).await?;
+    let ended = through.iter().filter_map(|grant| {
         let event = ctx.event(Action::GrantBarred, Actor::Server, peer, now).on(&grant.id);
-        let event = event.with("because", "upstream_ended").with("provider", rules.id.as_str());
-        let _ended = ctx.store.end_grant(&revocation, &event).await?;
-    }
+        let event = event.with("because", because).with("provider", rules.id.as_str());
+        Some((upstream_ended(grant, &ctx.policy.token, now)?, event))
+    });
+    let grants: Vec<_> = ended.collect();
     let event = ctx.event(Action::IdentityEnded, Actor::Server, peer, now).on(&identity.id);
     let event = event.with("provider", rules.id.as_str()).with("user", identity.user_id.as_str());
-    let _ended = ctx.store.end_identity(&identity.id, claim, &event).await?;
+    let _ended =
+        ctx.store.end_identity(identity, claim, &grants, &event.with("because", because)).await?;
     Ok(())
 }
 
 /// Waits until whoever asks has an answer, or for as long as that may take.
 async fn wait(ctx: &Context, identity: &Identity) -> Result<(), StoreError> {
-    let looks = PATIENCE.as_millis() / LOOK.as_millis();
+    let looks = WAIT.as_millis() / LOOK.as_millis();
     for _ in 0..looks {
         tokio::time::sleep(LOOK).await;
         if !ctx.store.is_claimed(&identity.id, ctx.now()).await? {

@@ -110,21 +110,33 @@ pub(super) async fn revoked_until(
     Ok(until.map(Timestamp::from_seconds))
 }
 
+/// Ends a grant, tells the feed and the trail. `Lost`: it had ended already.
+pub(super) async fn end_one(
+    revocation: &Revocation,
+    event: &Event,
+    tx: &mut Transaction<'_, Db>,
+) -> Result<Applied> {
+    let ended = sqlx::query(end_where!(" and id = $3"))
+        .bind(revocation.at().seconds())
+        .bind(revocation.reason().as_str())
+        .bind(revocation.grant().as_str())
+        .execute(&mut **tx)
+        .await?;
+    if ended.rows_affected() == 0 {
+        return Ok(Applied::Lost);
+    }
+    feed::push(Claim::Sid, revocation.grant().as_str(), None, revocation.forget_at(), tx).await?;
+    audit::record(event, tx).await?;
+    Ok(Applied::Done)
+}
+
 impl Database {
     pub(super) async fn try_end_grant(&self, revocation: &Revocation, event: &Event) -> Result<Applied> {
         let mut tx = self.begin().await?;
-        let ended = sqlx::query(end_where!(" and id = $3"))
-            .bind(revocation.at().seconds())
-            .bind(revocation.reason().as_str())
-            .bind(revocation.grant().as_str())
-            .execute(&mut *tx)
-            .await?;
-        if ended.rows_affected() == 0 {
+        if end_one(revocation, event, &mut tx).await? == Applied::Lost {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        feed::push(Claim::Sid, revocation.grant().as_str(), None, revocation.forget_at(), &mut tx).await?;
-        audit::record(event, &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

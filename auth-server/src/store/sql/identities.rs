@@ -11,7 +11,7 @@ use doorward_shared::{
 use sqlx::Transaction;
 
 use super::{
-    Database, Db, applied, audit, retry,
+    Database, Db, applied, audit, ends, retry,
     rows::{
         self, Row, cell, grant_columns, json_list, list, maybe_time, read, senseless, time, user_columns,
     },
@@ -22,6 +22,7 @@ use crate::{
         audit::Event,
         grant::Grant,
         ids::{IdentityId, UserId},
+        revocation::Revocation,
         upstream::{Hearing, Identity, Source},
         user::User,
     },
@@ -115,8 +116,25 @@ impl Identities for Database {
         retry(|| self.try_note_hearing(hearing, event)).await
     }
 
-    async fn end_identity(&self, id: &IdentityId, claim: Timestamp, event: &Event) -> Result<Applied> {
-        retry(|| self.try_end(id, claim, event)).await
+    async fn keep_refresh_token(&self, id: &IdentityId, claim: Timestamp, sealed: &str) -> Result<Applied> {
+        let sql = "update identities set refresh_token = $1 where id = $2 and claimed_until = $3";
+        let kept = sqlx::query(sql)
+            .bind(sealed)
+            .bind(id.as_str())
+            .bind(claim.seconds())
+            .execute(&self.writer)
+            .await?;
+        Ok(applied(kept.rows_affected()))
+    }
+
+    async fn end_identity(
+        &self,
+        identity: &Identity,
+        claim: Timestamp,
+        grants: &[(Revocation, Event)],
+        event: &Event,
+    ) -> Result<Applied> {
+        retry(|| self.try_end(identity, claim, grants, event)).await
     }
 
     async fn remove_identity(&self, identity: &Identity, event: &Event) -> Result<Applied> {
@@ -229,16 +247,25 @@ impl Database {
         Ok(Applied::Done)
     }
 
-    async fn try_end(&self, id: &IdentityId, claim: Timestamp, event: &Event) -> Result<Applied> {
+    async fn try_end(
+        &self,
+        identity: &Identity,
+        claim: Timestamp,
+        grants: &[(Revocation, Event)],
+        event: &Event,
+    ) -> Result<Applied> {
         let mut tx = self.begin().await?;
-        let Some(person) = person_of(id, &mut tx).await? else { return Ok(Applied::Lost) };
-        lock(&person, &mut tx).await?;
+        // First, as everywhere; undone if the claim is not good any more. One that was ended meanwhile is over anyway.
+        for (revocation, event) in grants {
+            let _ended = ends::end_one(revocation, event, &mut tx).await?;
+        }
+        lock(&identity.user_id, &mut tx).await?;
         let sql = "update identities set group_names = '[]', source = $1, refresh_token = null, claimed_until = null,
             ended_at = $2 where id = $3 and claimed_until = $4";
         let ended = sqlx::query(sql)
             .bind(Source::Ended.as_str())
             .bind(event.at.seconds())
-            .bind(id.as_str())
+            .bind(identity.id.as_str())
             .bind(claim.seconds())
             .execute(&mut *tx)
             .await?;
@@ -246,17 +273,10 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        let sql = "update sessions set ended_at = $1 where ended_at is null and user_id = $2
-            and provider = (select provider from identities where id = $3)";
-        sqlx::query(sql)
-            .bind(event.at.seconds())
-            .bind(person.as_str())
-            .bind(id.as_str())
-            .execute(&mut *tx)
-            .await?;
-        unite(&person, &mut tx).await?;
+        end_sessions(identity, event.at, &mut tx).await?;
+        unite(&identity.user_id, &mut tx).await?;
         audit::record(event, &mut tx).await?;
-        tx.commit().await?;
+        self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }
 
@@ -271,14 +291,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        sqlx::query(
-            "update sessions set ended_at = $1 where ended_at is null and user_id = $2 and provider = $3",
-        )
-        .bind(event.at.seconds())
-        .bind(identity.user_id.as_str())
-        .bind(&identity.provider)
-        .execute(&mut *tx)
-        .await?;
+        end_sessions(identity, event.at, &mut tx).await?;
         unite(&identity.user_id, &mut tx).await?;
         audit::record(event, &mut tx).await?;
         tx.commit().await?;
@@ -331,6 +344,14 @@ async fn person_of(id: &IdentityId, tx: &mut Transaction<'_, Db>) -> Result<Opti
     let sql = "select user_id from identities where id = $1";
     let found: Option<String> = sqlx::query_scalar(sql).bind(id.as_str()).fetch_optional(&mut **tx).await?;
     found.map(|text| UserId::parse(&text).ok_or_else(|| senseless("identities.user_id"))).transpose()
+}
+
+/// Ends the sessions that were opened through an identity.
+async fn end_sessions(identity: &Identity, now: Timestamp, tx: &mut Transaction<'_, Db>) -> Result<()> {
+    let sql = "update sessions set ended_at = $1 where ended_at is null and user_id = $2 and provider = $3";
+    let ended = sqlx::query(sql).bind(now.seconds()).bind(identity.user_id.as_str()).bind(&identity.provider);
+    ended.execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// Two identities of one person that change at once must not each miss the other.
