@@ -121,9 +121,10 @@ fn told(outcome: &view::Mapping) -> String {
         lines.push(format!("{resource} is for listed people only by this"));
     }
     let (added, removed, people) = (outcome.added.len(), outcome.removed.len(), outcome.people.len());
+    let enabled = outcome.enabled.len();
     let verb = if outcome.applied { "were" } else { "would be" };
     lines.push(format!(
-        "{added} rules {verb} added and {removed} removed; it changes something for {people} people"
+        "{added} rules {verb} added, {enabled} enabled and {removed} removed; it changes something for {people} people"
     ));
     lines.join("\n")
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use doorward_shared::{
+    allowance::Allowance,
     error::{ErrorCode, OAuthError},
     pkce::{CodeChallenge, CodeVerifier},
     secret::{AuthorizationCode, RefreshToken, SecretHash, SessionCookie},
@@ -116,6 +117,7 @@ pub enum Verdict<'a> {
 pub struct Redemption {
     code: SecretHash<AuthorizationCode>,
     refresh_token: Option<NewRefreshToken>,
+    allowance: Allowance,
     at: Timestamp,
 }
 
@@ -124,6 +126,11 @@ pub struct Redemption {
 pub struct FailedTry(SecretHash<AuthorizationCode>);
 
 impl Redemption {
+    /// What the grant allowed when this was decided. Narrowed since, it has to be decided anew.
+    pub const fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
     /// Which code is spent.
     pub const fn code(&self) -> &SecretHash<AuthorizationCode> {
         &self.code
@@ -213,7 +220,8 @@ pub fn decide<'a>(
         .may_use(GrantType::RefreshToken)
         .is_ok()
         .then(|| NewRefreshToken::first(grant, fresh, &policy.refresh, now));
-    Verdict::Redeem(Redemption { code: code.hash, refresh_token, at: now }, resource)
+    let allowance = grant.allowance.clone();
+    Verdict::Redeem(Redemption { code: code.hash, refresh_token, allowance, at: now }, resource)
 }
 
 #[cfg(test)]

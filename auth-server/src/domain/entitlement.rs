@@ -49,6 +49,8 @@ pub struct Entitlement {
 pub struct Change {
     /// Rules that go.
     pub remove: Vec<EntitlementId>,
+    /// Disabled rules that are in force from then on.
+    pub enable: Vec<EntitlementId>,
     /// Rules that come.
     pub add: Vec<Rule>,
     /// Resource servers that are for listed people only from then on.

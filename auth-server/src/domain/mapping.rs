@@ -11,8 +11,14 @@ use super::{
     entitlement::{Entitlement, Holder, Rule},
     ids::EntitlementId,
     organization::{Node, Organization, Place, Realm},
-    resource::Resource,
+    resource::{Access, Resource},
 };
+
+mod export;
+mod lint;
+
+pub use export::export;
+use lint::{is_group_name, lint, lint_entry};
 
 /// One scope of a document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,8 +43,8 @@ pub struct MappedScope {
     rest: Map<String, Value>,
 }
 
-/// Tools of one server. `tier`, `organization` and `node` are ours: without them, the tier comes of the tools, and the data is
-/// each person's own.
+/// Tools of one server. `tier`, `organization`, `node` and `access` are ours: without them, the tier comes of the tools, the data
+/// is each person's own, and the server is for listed people only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct ServerAccess {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +59,11 @@ struct ServerAccess {
     organization: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access: Option<String>,
+    /// What else is there.
+    #[serde(flatten, skip_serializing)]
+    rest: Map<String, Value>,
 }
 
 /// A list, or the one word for everything.
@@ -81,6 +92,8 @@ pub struct Known<'a> {
     pub organizations: &'a [(Organization, Vec<Node>)],
     /// The rules.
     pub rules: &'a [Rule],
+    /// The groups that somebody is in.
+    pub groups: &'a BTreeSet<String>,
 }
 
 /// Something about a document that its author should know.
@@ -116,14 +129,18 @@ impl Level {
     }
 }
 
-/// What a document comes to: the group rules of the resource servers that it names become exactly these.
+/// What a document comes to: the group rules in force of the resource servers at which it allows something become exactly these.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// What has to be said by new rules.
     pub add: Vec<Entitlement>,
-    /// Rules that go.
+    /// Disabled rules that say what the document says, and are in force from then on.
+    pub enable: Vec<EntitlementId>,
+    /// Rules in force that go.
     pub remove: Vec<EntitlementId>,
-    /// Resource servers that the document names; they are for listed people only from then on.
+    /// Resource servers at which the document allows something.
+    pub named: Vec<ResourceUri>,
+    /// Those of them that are for listed people only from then on.
     pub list: Vec<ResourceUri>,
     /// What its author should know.
     pub findings: Vec<Finding>,
@@ -155,19 +172,21 @@ fn is_all(word: &str) -> bool {
 
 /// Works out what a document comes to.
 pub fn plan(scopes: &[MappedScope], known: Known<'_>) -> Plan {
-    let ids: BTreeSet<&str> = scopes.iter().map(|scope| scope.id.as_str()).collect();
+    let ids: BTreeSet<&str> = scopes.iter().map(|scope| scope.id.trim()).collect();
     let mut plan = Plan::default();
     let mut wanted: Vec<Entitlement> = Vec::new();
+    // Where the document leaves it open whether everybody may use their own data.
+    let mut open: Vec<ResourceUri> = Vec::new();
     for scope in scopes {
         let mut say =
             |level, text: String| plan.findings.push(Finding { level, scope: scope.id.clone(), text });
-        lint(scope, &ids, &mut say);
+        lint(scope, &ids, known, &mut say);
         for access in &scope.server_access {
+            lint_entry(access, &mut say);
             for (resource, tier, place) in meanings(access, known, &mut say) {
-                if !plan.list.iter().any(|listed| listed.same_as(&resource)) {
-                    plan.list.push(resource.clone());
+                if access.access.as_deref() == Some(Access::Everyone.as_str()) {
+                    open.push(resource.clone());
                 }
-                let Some(tier) = tier else { continue };
                 for group in scope.group_mappings.iter().filter(|group| is_group_name(group)) {
                     let says = Entitlement {
                         holder: Holder::Group(group.trim().to_owned()),
@@ -182,55 +201,39 @@ pub fn plan(scopes: &[MappedScope], known: Known<'_>) -> Plan {
             }
         }
     }
+    for resource in wanted.iter().filter_map(|says| says.resource.as_ref()) {
+        if !plan.named.iter().any(|named| named.same_as(resource)) {
+            plan.named.push(resource.clone());
+        }
+    }
     let concerns = |rule: &&Rule| {
         let resource = rule.says.resource.as_ref();
         matches!(rule.says.holder, Holder::Group(_))
-            && resource.is_some_and(|resource| plan.list.iter().any(|listed| listed.same_as(resource)))
+            && resource.is_some_and(|resource| plan.named.iter().any(|named| named.same_as(resource)))
     };
     for rule in known.rules.iter().filter(concerns) {
-        if !wanted.contains(&rule.says) {
-            plan.remove.push(rule.id.clone());
+        match (wanted.contains(&rule.says), rule.disabled_at) {
+            (true, Some(_)) => plan.enable.push(rule.id.clone()),
+            (false, None) => plan.remove.push(rule.id.clone()),
+            (true, None) | (false, Some(_)) => {}
         }
     }
     wanted.retain(|says| !known.rules.iter().any(|rule| &rule.says == says));
     plan.add = wanted;
+    let stays = |resource: &ResourceUri| {
+        let comes = |says: &Entitlement| says.resource.as_ref().is_some_and(|at| at.same_as(resource));
+        let enabled = |rule: &Rule| plan.enable.contains(&rule.id) && comes(&rule.says);
+        open.iter().any(|open| open.same_as(resource))
+            && !plan.add.iter().any(comes)
+            && !known.rules.iter().any(enabled)
+    };
+    plan.list = plan.named.iter().filter(|resource| !stays(resource)).cloned().collect();
     plan
 }
 
-/// A group that can be held: one line, of bearable length.
-fn is_group_name(name: &str) -> bool {
-    let name = name.trim();
-    !name.is_empty() && name.chars().count() <= 100 && !name.chars().any(char::is_control)
-}
+type Meaning = (ResourceUri, String, Place);
 
-/// What is said of a scope whatever it allows.
-fn lint(scope: &MappedScope, ids: &BTreeSet<&str>, say: &mut impl FnMut(Level, String)) {
-    if scope.group_mappings.is_empty() {
-        say(Level::Warning, "it names no group, so nobody has it".to_owned());
-    }
-    for group in &scope.group_mappings {
-        if !is_group_name(group) {
-            say(Level::Error, format!("{group:?} is no name of a group: 1 to 100 characters, in one line"));
-        } else if ids.contains(group.as_str()) {
-            let text = format!(
-                "the group {group:?} has the name of a scope: group_mappings lists groups of the identity provider, so the \
-                 mapping may be the wrong way round"
-            );
-            say(Level::Warning, text);
-        }
-    }
-    if scope.ui_permissions.is_some() {
-        let text = "ui_permissions are not taken over: a mapping makes nobody an administrator here, whatever it says";
-        say(Level::Note, text.to_owned());
-    }
-    for member in scope.rest.keys().filter(|member| !matches!(member.as_str(), "create_in_idp" | "__v")) {
-        say(Level::Note, format!("the member {member:?} means nothing here"));
-    }
-}
-
-type Meaning = (ResourceUri, Option<String>, Place);
-
-/// What one entry allows: at which resource servers, which tier, with which data. Without a tier it allows nothing there.
+/// What one entry allows: at which resource servers, which tier, with which data.
 fn meanings(access: &ServerAccess, known: Known<'_>, say: &mut impl FnMut(Level, String)) -> Vec<Meaning> {
     let Some(server) = access.server.as_deref() else {
         say(Level::Note, "an entry without a server is not taken over".to_owned());
@@ -244,8 +247,9 @@ fn meanings(access: &ServerAccess, known: Known<'_>, say: &mut impl FnMut(Level,
     let Some(place) = place(access, known, say) else { return Vec::new() };
     let mut found = Vec::new();
     for resource in resources {
-        let tier = tier(access, &resource.model, resource.name.as_str(), say);
-        found.push((resource.uri.clone(), tier, place.clone()));
+        if let Some(tier) = tier(access, &resource.model, resource.name.as_str(), say) {
+            found.push((resource.uri.clone(), tier, place.clone()));
+        }
     }
     found
 }
@@ -330,54 +334,6 @@ fn tier(
         Some(_) => {}
     }
     fits.map(|tier| tier.id.clone())
-}
-
-/// The group rules in force as a document: one scope for each tier and place of a resource server. Importing it again
-/// changes nothing.
-pub fn export(known: Known<'_>) -> Vec<MappedScope> {
-    let mut scopes: Vec<(&Entitlement, MappedScope)> = Vec::new();
-    for rule in known.rules.iter().filter(|rule| rule.disabled_at.is_none()) {
-        let says = &rule.says;
-        let (Holder::Group(group), Some(uri)) = (&says.holder, &says.resource) else { continue };
-        let same = |(other, _): &&mut (&Entitlement, MappedScope)| {
-            (&other.tier, &other.resource, &other.place) == (&says.tier, &says.resource, &says.place)
-        };
-        if let Some((_, scope)) = scopes.iter_mut().find(same) {
-            scope.group_mappings.push(group.clone());
-            continue;
-        }
-        let Some(resource) = known.resources.iter().find(|resource| resource.uri.same_as(uri)) else {
-            continue;
-        };
-        scopes.push((says, exported(says, group, resource, known)));
-    }
-    scopes.into_iter().map(|(_, scope)| scope).collect()
-}
-
-fn exported(says: &Entitlement, group: &str, resource: &Resource, known: Known<'_>) -> MappedScope {
-    let of = says.place.realm.shared();
-    let name =
-        |id| known.organizations.iter().find(|(one, _)| &one.id == id).map(|(one, _)| one.name.clone());
-    let organization = of.map(|id| name(id).unwrap_or_else(|| id.to_string()));
-    let node = says.place.node.as_ref().map(ToString::to_string);
-    let tools =
-        resource.model.tier(&says.tier).map(|tier| resource.model.tools_of(tier).map(String::from).collect());
-    let parts = [Some(resource.name.clone()), Some(says.tier.clone()), organization.clone(), node.clone()];
-    MappedScope {
-        id: parts.into_iter().flatten().collect::<Vec<_>>().join("/"),
-        description: None,
-        group_mappings: vec![group.to_owned()],
-        server_access: vec![ServerAccess {
-            server: Some(resource.uri.to_string()),
-            methods: Some(vec!["*".to_owned()]),
-            tools: Some(Words::List(tools.unwrap_or_default())),
-            tier: Some(says.tier.clone()),
-            organization,
-            node,
-        }],
-        ui_permissions: None,
-        rest: Map::new(),
-    }
 }
 
 #[cfg(test)]

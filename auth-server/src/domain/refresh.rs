@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use doorward_shared::{
+    allowance::Allowance,
     error::{ErrorCode, OAuthError},
     scope::Scope,
     secret::{RefreshToken as RefreshTokenKind, SecretHash},
@@ -106,10 +107,16 @@ pub enum Verdict<'a> {
 pub struct Rotation {
     spent: SecretHash<RefreshTokenKind>,
     successor: NewRefreshToken,
+    allowance: Allowance,
     narrowed_to: Option<Scope>,
 }
 
 impl Rotation {
+    /// What the grant allowed when this was decided. Narrowed since, it has to be decided anew.
+    pub const fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
     /// Which token is spent.
     pub const fn spent(&self) -> &SecretHash<RefreshTokenKind> {
         &self.spent
@@ -208,7 +215,8 @@ pub fn decide<'a>(
     let first = NewRefreshToken::first(grant, fresh, &policy.refresh, now);
     let successor = NewRefreshToken { generation: token.generation + 1, ..first };
     let narrowed_to = asked.scope.clone().filter(|scope| !scope.is_empty());
-    Verdict::Rotate(Rotation { spent: token.hash, successor, narrowed_to }, resource)
+    let allowance = grant.allowance.clone();
+    Verdict::Rotate(Rotation { spent: token.hash, successor, allowance, narrowed_to }, resource)
 }
 
 /// Decides on a revocation by the client (RFC 7009 §2.1): any token of the family, spent or not, ends it.

@@ -244,7 +244,7 @@ async fn proceed(
             if ctx.store.insert_code(&issued, &consent_given(ctx, &issued, visitor.peer, now)).await?
                 == Applied::Lost
             {
-                let text = "the application, the resource or the sign-in was removed meanwhile; start again";
+                let text = "the application, the resource, the sign-in or a chosen node was removed meanwhile; start again";
                 return refused(address.refuse(OAuthError::new(ErrorCode::AccessDenied, text)));
             }
             Ok(Next::Client(Outcome::Code { location, client_id: issued.grant().client_id.clone() }))

@@ -48,9 +48,9 @@ pub trait Entitlements: Send + Sync {
     /// The rules in force that can concern this person at this resource server, in any organization. Those for groups that
     /// the person is not in are among them.
     async fn rules_for(&self, user: &UserId, resource: &ResourceUri) -> Result<Vec<Rule>>;
-    /// Removes rules and adds others, all or nothing. A resource server that gets its first rule by this is for listed
+    /// Removes rules, enables disabled ones and adds others, all or nothing. A resource server that gets its first rule by this is for listed
     /// people only from then on, and so is every one that the change names; the event gets them as `listed`. Nothing happens
-    /// when a rule that is removed is gone, when a rule that is added says the same as another one, or when it names what is
+    /// when a rule that is removed is gone, when one that is enabled is not there disabled, when a rule that is added says the same as another one, or when it names what is
     /// not there.
     async fn change_rules(&self, change: &Change, event: &Event) -> Result<Changed>;
     /// Disables or enables a rule at the event's time. `Lost`: there is none.

@@ -44,7 +44,7 @@ fn organization(name: &str) -> Organization {
     Organization { id, name: name.to_owned(), created_at: at(0) }
 }
 
-fn path(text: &str) -> NodePath {
+pub(crate) fn path(text: &str) -> NodePath {
     NodePath::parse(text).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn node(organization: &Organization, text: &str) -> Node {
     Node { organization: organization.id.clone(), path: path(text), title, created_at: at(3) }
 }
 
-fn rule(holder: Holder, tier: &str, resource: Option<&ResourceUri>, place: Place) -> Rule {
+pub(crate) fn rule(holder: Holder, tier: &str, resource: Option<&ResourceUri>, place: Place) -> Rule {
     Rule {
         id: EntitlementId::generate(at(0), &SystemEntropy),
         says: Entitlement { holder, tier: tier.to_owned(), resource: resource.cloned(), place },
@@ -89,7 +89,7 @@ async fn add(store: &dyn Store, rules: &[&Rule]) -> Changed {
 }
 
 /// An organization with a small tree.
-async fn acme(store: &dyn Store) -> Organization {
+pub(crate) async fn acme(store: &dyn Store) -> Organization {
     let acme = organization("Acme");
     assert_eq!(store.insert_organization(&acme, &event()).await.unwrap(), Applied::Done);
     for text in ["alpha", "alpha/site", "alpha/site/specs", "alpha/sites", "beta"] {
@@ -256,7 +256,7 @@ async fn a_change_of_rules_happens_whole_or_not_at_all(backend: &Backend) {
     let change = |remove: &[&Rule]| Change {
         remove: remove.iter().map(|rule| rule.id.clone()).collect(),
         add: vec![three.clone()],
-        list: vec![],
+        ..Change::default()
     };
     let unknown = rule(group("d"), "read", None, own());
     let lost = store.change_rules(&change(&[&one, &unknown]), &event()).await.unwrap();
@@ -288,6 +288,11 @@ async fn a_disabled_rule_is_in_force_again_when_it_is_enabled(backend: &Backend)
     assert_eq!((in_force().await, store.rules().await.unwrap()[0].disabled_at), (0, Some(at(7))));
     assert_eq!(store.set_rule(&one.id, true, &event_at(at(8))).await.unwrap(), Applied::Done);
     assert_eq!((in_force().await, store.rules().await.unwrap()[0].disabled_at), (1, None));
+    let enable = Change { enable: vec![one.id.clone()], ..Change::default() };
+    let changed = async || store.change_rules(&enable, &event()).await.unwrap().applied;
+    assert_eq!(changed().await, Applied::Lost, "it is enabled");
+    assert_eq!(store.set_rule(&one.id, false, &event_at(at(9))).await.unwrap(), Applied::Done);
+    assert_eq!((changed().await, in_force().await), (Applied::Done, 1));
     let unknown = EntitlementId::generate(at(0), &SystemEntropy);
     assert_eq!(store.set_rule(&unknown, true, &event()).await.unwrap(), Applied::Lost);
 }

@@ -222,6 +222,16 @@ impl World {
 
     /// Walks an authorization request through the whole chain to a code.
     pub(crate) fn authorize(&self, now: Timestamp) -> (Secret<AuthorizationCode>, IssuedCode) {
+        self.authorize_within(Reach::default(), Ticked::default(), now)
+    }
+
+    /// The same, of what reaches further than the person's own data, with other ticks than the tier `write`.
+    pub(crate) fn authorize_within(
+        &self,
+        reach: Reach,
+        ticked: Ticked,
+        now: Timestamp,
+    ) -> (Secret<AuthorizationCode>, IssuedCode) {
         let query = format!(
             "response_type=code&client_id={}&redirect_uri={REDIRECT}&state=s&scope=openid+email&nonce=n%F0%9F%A6%8A\
              &code_challenge={CHALLENGE}&code_challenge_method=S256&resource={}",
@@ -239,9 +249,9 @@ impl World {
             .read()
             .unwrap();
         let asked = asked.validate(Some(self.resource.clone()), None, &self.policy).unwrap();
-        let asked = asked.authenticate(Some(signed_in), now).unwrap().reaching(Reach::default());
+        let asked = asked.authenticate(Some(signed_in), now).unwrap().reaching(reach);
         let digest = asked.offer(&self.policy).digest();
-        let decision = Decision::Authorize(Ticked { tiers: vec!["write".to_owned()], ..Ticked::default() });
+        let decision = Decision::Authorize(Ticked { tiers: vec!["write".to_owned()], ..ticked });
         let agreed = asked.consent(Some(Answer { digest, decision }), &self.policy, now).unwrap();
         let code = secret();
         let (_, issued) = agreed.issue(&code, GrantId::generate(now, &SystemEntropy), &self.policy, now);

@@ -331,10 +331,22 @@ async fn organizations_nodes_and_rules_are_made_shown_and_removed() {
     assert_eq!(admin.post(&format!("{path}/disable")).await.expect(200)["disabled"], true);
     assert_eq!(admin.post(&format!("{path}/enable")).await.expect(200)["disabled"], false);
 
+    let said = json!({
+        "id": made["id"], "holder": {"group": "staff"}, "tier": "write", "resource": house.mcp_url(),
+        "place": format!("{}:alpha/specs", text(&acme["id"])),
+    });
+    for action in ["entitlements_changed", "entitlement_disabled", "entitlement_enabled"] {
+        let lines = admin.all(&format!("/audit?action={action}&object={}", text(&made["id"])), 50).await;
+        assert_eq!(lines[0]["detail"]["rules"], json!([said]), "{action}: {lines:#?}");
+    }
+
     let remove = format!("{nodes}/remove");
     expect_problem(&admin.send("POST", &remove, &json!({"path": "alpha"})).await, 409, "conflict");
     let gone = admin.send("POST", &remove, &json!({"path": "alpha", "force": true})).await.expect(200);
     assert_eq!(gone, json!({"rules": 1, "grants": 0, "api_keys": 0}));
+    let lines = admin.all("/audit?action=node_removed", 50).await;
+    assert_eq!(lines[0]["detail"]["rules"], json!([said]), "{lines:#?}");
+    assert_eq!(lines[0]["detail"]["removed"], json!([made["id"]]));
     expect_problem(&admin.send("POST", &remove, &json!({"path": "alpha"})).await, 404, "not_found");
     for nothing in [path.as_str(), "/entitlements/x", "/entitlements/ent_01J00000000000000000000000"] {
         expect_problem(&admin.delete(nothing).await, 404, "not_found");

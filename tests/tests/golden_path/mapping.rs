@@ -54,6 +54,19 @@ async fn a_mapping_is_previewed_then_taken_over_and_says_who_may_what(store: Sto
     write(&exported);
     let again = import(&[]).json();
     assert_eq!((&again["added"], &again["removed"], &again["people"]), (&json!([]), &json!([]), &json!([])));
+    // A rule that was disabled, as every one is after a restore, is not lost, and comes back when the document says it.
+    let rule = text(&house.cli(&["entitlement", "list", "--json"], "").json()[0]["id"]);
+    house.cli(&["entitlement", "disable", &rule], "").ok();
+    let back = import(&["--dry-run"]).json();
+    assert_eq!((&back["enabled"][0]["id"], &back["added"]), (&json!(rule), &json!([])));
+    assert_eq!(import(&[]).json()["enabled"][0]["disabled"], false);
+    let rules = house.cli(&["entitlement", "list", "--json"], "").json();
+    assert_eq!((&rules[0]["id"], &rules[0]["disabled"]), (&json!(rule), &json!(false)));
+    let mut narrower = exported.clone();
+    narrower[0]["server_access"][0]["folder"] = json!("site");
+    write(&narrower);
+    let refused = import(&[]);
+    assert!(refused.code == 1 && refused.stderr.contains("folder"), "{refused:#?}");
     let users = house.cli(&["user", "list", "--json"], "").json();
     let admins = users.as_array().expect("a list").iter().filter(|user| user["admin"] == true);
     assert!(

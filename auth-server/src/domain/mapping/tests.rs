@@ -1,4 +1,5 @@
 use doorward_shared::secret::SystemEntropy;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -18,7 +19,8 @@ fn world() -> (Vec<Resource>, Vec<(Organization, Vec<Node>)>) {
 
 fn planned(document: &Value) -> Plan {
     let (resources, organizations) = world();
-    let known = Known { resources: &resources, organizations: &organizations, rules: &[] };
+    let groups = BTreeSet::from(["people".to_owned()]);
+    let known = Known { resources: &resources, organizations: &organizations, rules: &[], groups: &groups };
     plan(&read(&document.to_string()).unwrap(), known)
 }
 
@@ -117,9 +119,17 @@ fn what_is_probably_wrong_is_said() {
         {"_id": "artifacts-read", "group_mappings": ["artifact-users"], "server_access": [{"server": "artifacts", "tools": "*"}]},
     ]));
     assert_eq!(inverted.len(), 2);
-    assert!(
-        inverted.iter().all(|(level, text)| *level == Level::Warning && text.contains("wrong way round"))
-    );
+    assert!(inverted.iter().all(|(level, text)| *level == Level::Error && text.contains("wrong way round")));
+    let spaced = findings(&json!([{"_id": "a ", "group_mappings": [" a"]}]));
+    assert!(matches!(&spaced[..], [(Level::Error, text)] if text.contains("wrong way round")), "{spaced:?}");
+    // Each scope is a group, and what it lists are scopes that the document does not have.
+    let all = json!([{"_id": "people", "group_mappings": ["artifacts-read"], "server_access": []}]);
+    assert!(matches!(&findings(&all)[..], [(Level::Warning, text)] if text.contains("wrong way round")));
+    let held = json!([{"_id": "people", "group_mappings": ["people2", "people"], "server_access": []}]);
+    assert_eq!(findings(&held)[0].0, Level::Error);
+    let right =
+        json!([{"_id": "artifacts-read", "group_mappings": ["people", "coming"], "server_access": []}]);
+    assert_eq!(findings(&right), []);
     let unknown = findings(
         &json!([{"_id": "s", "group_mappings": ["g"], "server_access": [{"server": "nobody", "tools": "*"}]}]),
     );
@@ -159,7 +169,9 @@ fn the_group_rules_of_the_named_servers_become_those_of_the_document_and_no_othe
         rule(Holder::Everyone, "read", Some(&here)),
         rule(Holder::Person(fixture::user().id), "read", Some(&here)),
     ];
-    let known = Known { resources: &resources, organizations: &organizations, rules: &rules };
+    let groups = BTreeSet::new();
+    let known =
+        Known { resources: &resources, organizations: &organizations, rules: &rules, groups: &groups };
     let document = json!([{"_id": "s", "group_mappings": ["stays", "comes"], "server_access": [{"server": here, "tier": "read"}]}]);
     let plan = plan(&read(&document.to_string()).unwrap(), known);
     assert_eq!(plan.remove, [rules[1].id.clone(), rules[2].id.clone()]);
@@ -177,7 +189,8 @@ fn what_is_exported_is_imported_without_a_change() {
             {"server": "artifacts", "tier": "read", "organization": "Acme"},
         ]},
     ]);
-    let empty = Known { resources: &resources, organizations: &organizations, rules: &[] };
+    let groups = BTreeSet::new();
+    let empty = Known { resources: &resources, organizations: &organizations, rules: &[], groups: &groups };
     let first = plan(&read(&document.to_string()).unwrap(), empty);
     assert_eq!(first.add.len(), 4);
     let made = |says: Entitlement| Rule {
@@ -193,4 +206,121 @@ fn what_is_exported_is_imported_without_a_change() {
     assert_eq!(scopes.len(), 3, "{text}");
     let again = plan(&scopes, known);
     assert!(again.add.is_empty() && again.remove.is_empty() && again.findings.is_empty(), "{again:?}");
+}
+
+#[test]
+fn an_entry_with_a_member_that_is_not_understood_is_an_error() {
+    let good = json!({"server": "artifacts", "tier": "destroy", "organization": "Acme", "node": "alpha"});
+    assert_eq!(entry(&good).1, []);
+    for (member, value) in [
+        ("folder", json!("alpha/site")),
+        ("deny", json!(["*"])),
+        ("Node", json!("alpha")),
+        ("agent", json!("a")),
+    ] {
+        let mut entry_ = good.clone();
+        entry_[member] = value;
+        assert_eq!(entry(&entry_).1, [Level::Error], "{member}");
+    }
+    assert_eq!(entry(&json!({"agent": "a", "actions": ["all"]})), (vec![], vec![Level::Note]));
+    // What belongs into an entry says nothing beside it.
+    let beside = json!([{"_id": "s", "group_mappings": ["g"], "node": "alpha", "server_access": [good]}]);
+    assert_eq!(findings(&beside)[0].0, Level::Error);
+}
+
+fn rule_of(group: &str, tier: &str, disabled: bool) -> Rule {
+    let (holder, resource) = (Holder::Group(group.to_owned()), Some(fixture::resource().uri));
+    let place = Place { realm: Realm::Own, node: None };
+    Rule {
+        id: EntitlementId::generate(NOW, &SystemEntropy),
+        says: Entitlement { holder, tier: tier.to_owned(), resource, place },
+        created_at: NOW,
+        disabled_at: disabled.then_some(NOW),
+    }
+}
+
+#[test]
+fn what_allows_nothing_leaves_the_server_as_it_is() {
+    let (resources, organizations) = world();
+    let (rules, groups) = ([rule_of("staff", "read", false)], BTreeSet::new());
+    let known =
+        Known { resources: &resources, organizations: &organizations, rules: &rules, groups: &groups };
+    let typo = json!({"server": "artifacts", "tools": ["whoamy"]});
+    let none = json!({"server": "artifacts", "tools": "*", "methods": ["initialize"]});
+    let nobody = json!([{"_id": "s", "group_mappings": [], "server_access": [{"server": "artifacts", "tier": "read"}]}]);
+    let of = |entry: Value| json!([{"_id": "s", "group_mappings": ["g"], "server_access": [entry]}]);
+    for document in [of(typo), of(none), nobody] {
+        let plan = plan(&read(&document.to_string()).unwrap(), known);
+        assert!(plan.add.is_empty() && plan.remove.is_empty() && plan.list.is_empty(), "{plan:?}");
+        assert!(!plan.findings.is_empty());
+    }
+}
+
+#[test]
+fn a_disabled_rule_that_is_wanted_is_enabled_and_another_stays_as_it_is() {
+    let (resources, organizations) = world();
+    let rules =
+        [rule_of("comes", "read", true), rule_of("asleep", "read", true), rule_of("goes", "read", false)];
+    let groups = BTreeSet::new();
+    let known =
+        Known { resources: &resources, organizations: &organizations, rules: &rules, groups: &groups };
+    let document = json!([{"_id": "s", "group_mappings": ["comes"], "server_access": [{"server": "artifacts", "tier": "read"}]}]);
+    let plan = plan(&read(&document.to_string()).unwrap(), known);
+    assert_eq!(
+        (&plan.enable[..], &plan.remove[..]),
+        (&[rules[0].id.clone()][..], &[rules[2].id.clone()][..])
+    );
+    assert!(plan.add.is_empty());
+}
+
+fn rules() -> impl Strategy<Value = Vec<(Holder, usize, Option<usize>, usize, bool)>> {
+    let holder = prop_oneof![
+        4 => "(a|b|Artifacts/read|Other/write/Acme)".prop_map(Holder::Group),
+        1 => Just(Holder::Everyone),
+    ];
+    prop::collection::vec(
+        (holder, 0_usize..3, prop::option::weighted(0.8, 0_usize..2), 0_usize..4, any::<bool>()),
+        0..12,
+    )
+}
+
+proptest! {
+    #[test]
+    fn importing_what_was_exported_changes_nothing(said in rules(), open in any::<[bool; 2]>()) {
+        let (mut resources, organizations) = world();
+        let uri = ResourceUri::parse("https://mcp.test/other").unwrap();
+        resources.push(Resource { uri, name: "Other".to_owned(), ..fixture::resource() });
+        for (resource, open) in resources.iter_mut().zip(open) {
+            resource.access = if open { Access::Everyone } else { Access::Listed };
+        }
+        let acme = Realm::Shared(organizations[0].0.id.clone());
+        let alpha = Some(NodePath::parse("alpha").unwrap());
+        let mut rules: Vec<Rule> = Vec::new();
+        for (holder, tier, resource, place, disabled) in said {
+            let (realm, node) = [
+                (Realm::Own, None), (Realm::Own, alpha.clone()), (acme.clone(), None), (acme.clone(), alpha.clone()),
+            ][place].clone();
+            let says = Entitlement {
+                holder,
+                tier: ["read", "write", "destroy"][tier].to_owned(),
+                resource: resource.map(|i| resources[i].uri.clone()),
+                place: Place { realm, node },
+            };
+            if rules.iter().all(|rule| rule.says != says) {
+                let disabled_at = disabled.then_some(NOW);
+                let id = EntitlementId::generate(NOW, &SystemEntropy);
+                rules.push(Rule { id, says, created_at: NOW, disabled_at });
+            }
+        }
+        let groups = BTreeSet::from(["Artifacts/write".to_owned(), "a".to_owned()]);
+        let known = Known { resources: &resources, organizations: &organizations, rules: &rules, groups: &groups };
+        let text = serde_json::to_string(&export(known)).unwrap();
+        let plan = plan(&read(&text).unwrap(), known);
+        prop_assert!(plan.add.is_empty() && plan.enable.is_empty() && plan.remove.is_empty(), "{plan:?}\n{text}");
+        prop_assert!(plan.findings.is_empty(), "{plan:?}");
+        for listed in &plan.list {
+            let resource = resources.iter().find(|resource| resource.uri.same_as(listed)).unwrap();
+            prop_assert_eq!(resource.access, Access::Listed);
+        }
+    }
 }

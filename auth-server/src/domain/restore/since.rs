@@ -113,11 +113,7 @@ impl Since {
             }
             Action::EntitlementDisabled => self.rules.disable(object()?, event.at),
             Action::EntitlementEnabled => self.rules.enable(&object()?, event.at),
-            Action::EntitlementsChanged | Action::NodeRemoved => {
-                self.rules.removed.extend(names(event, "removed"));
-                self.listed.extend(names(event, "listed"));
-                self.made.rules += names(event, "added").count() as u64;
-            }
+            Action::EntitlementsChanged | Action::NodeRemoved => self.change_rules(event),
             Action::ResourceAccessSet => {
                 if event.detail.get("access").is_some_and(|access| access == "listed") {
                     self.listed.insert(resource()?);
@@ -182,6 +178,13 @@ impl Since {
         }
         self.until = self.until.max(Some(event.at));
         Ok(())
+    }
+
+    fn change_rules(&mut self, event: &Event) {
+        self.rules.removed.extend(names(event, "removed"));
+        names(event, "enabled").for_each(|rule| self.rules.enable(&rule, event.at));
+        self.listed.extend(names(event, "listed"));
+        self.made.rules += names(event, "added").count() as u64;
     }
 
     /// When the last event happened, if there was any.

@@ -100,6 +100,19 @@ fn the_trail_bars_whom_it_names_and_nobody_else() {
 }
 
 #[test]
+fn a_rule_that_a_change_of_the_rules_enabled_is_enabled_and_one_that_it_removed_is_not_there() {
+    let mut since = Since::default();
+    for id in ["ent_1", "ent_2"] {
+        since.note(&event(Action::EntitlementDisabled, id, at(1))).unwrap();
+    }
+    let change = event(Action::EntitlementsChanged, "mapping", at(2)).with("enabled", vec!["ent_1"]);
+    since.note(&change.with("removed", vec!["ent_3"])).unwrap();
+    let known = restoration(Loss::Known(Box::new(since)));
+    assert!(!known.disabled_rules().has("ent_1") && known.disabled_rules().has("ent_2"));
+    assert_eq!(known.removed_rules().collect::<Vec<_>>(), ["ent_3"]);
+}
+
+#[test]
 fn only_what_was_enabled_later_by_place_and_time_is_enabled() {
     for (events, disabled) in [
         ([(Action::UserDisabled, "u", 5), (Action::UserEnabled, "u", 5)], true),

@@ -105,8 +105,10 @@ pub enum ApiKeyError {
     /// There is none.
     #[error("there is no API key {0}; `key list` shows all")]
     Unknown(String),
-    /// The account or the resource server was disabled or removed at the same moment.
-    #[error("the account or the resource server was changed at the same moment; look at them and try again")]
+    /// The account, the resource server or a node was disabled or removed at the same moment.
+    #[error(
+        "the account, the resource server or a node was changed at the same moment; look at them and try again"
+    )]
     Busy,
     /// The store does not answer.
     #[error(transparent)]

@@ -157,7 +157,14 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         revoked_until: None,
         about: About::default(),
     };
-    let event = desk.event(Action::ClientCreated, &client.id, now);
+    let mut event = desk.event(Action::ClientCreated, &client.id, now);
+    if let Some(tier) = &client.ceiling {
+        event = event.with("ceiling", tier.as_str());
+    }
+    if !client.ceiling_places.is_empty() {
+        let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
+        event = event.with("ceiling_places", places);
+    }
     match desk.store.insert_client(&client, &event).await? {
         Applied::Done => Ok(MadeClient { client, secret }),
         Applied::Lost => Err(ClientError::Taken(client.id)),

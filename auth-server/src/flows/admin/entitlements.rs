@@ -94,11 +94,7 @@ pub async fn add(desk: Desk<'_>, new: &NewRule) -> Result<MadeRule, EntitlementE
     let says = read(desk, new).await?;
     let rule =
         Rule { id: EntitlementId::generate(now, desk.entropy), says, created_at: now, disabled_at: None };
-    let event = desk
-        .event(Action::EntitlementsChanged, &rule.id, now)
-        .with("added", vec![rule.id.to_string()])
-        .with("tier", rule.says.tier.as_str())
-        .with("place", rule.says.place.to_string());
+    let event = desk.event(Action::EntitlementsChanged, &rule.id, now).about_rules("added", [&rule]);
     let change = Change { add: vec![rule.clone()], ..Change::default() };
     let done = desk.store.change_rules(&change, &event).await?;
     match done.applied {
@@ -156,12 +152,8 @@ pub async fn show(desk: Desk<'_>, id: &str) -> Result<Rule, EntitlementError> {
 /// Removes a rule. What it allowed is gone from the next refresh and introspection on.
 pub async fn remove(desk: Desk<'_>, id: &str) -> Result<Rule, EntitlementError> {
     let rule = show(desk, id).await?;
-    let now = desk.clock.now();
-    let event = desk
-        .event(Action::EntitlementsChanged, &rule.id, now)
-        .with("removed", vec![rule.id.to_string()])
-        .with("tier", rule.says.tier.as_str())
-        .with("place", rule.says.place.to_string());
+    let event =
+        desk.event(Action::EntitlementsChanged, &rule.id, desk.clock.now()).about_rules("removed", [&rule]);
     let change = Change { remove: vec![rule.id.clone()], ..Change::default() };
     match desk.store.change_rules(&change, &event).await?.applied {
         Applied::Done => Ok(rule),
@@ -173,8 +165,12 @@ pub async fn remove(desk: Desk<'_>, id: &str) -> Result<Rule, EntitlementError> 
 pub async fn set_standing(desk: Desk<'_>, id: &str, standing: Standing) -> Result<Rule, EntitlementError> {
     let rule = show(desk, id).await?;
     let enabled = standing == Standing::Enabled;
-    let action = if enabled { Action::EntitlementEnabled } else { Action::EntitlementDisabled };
-    let event = desk.event(action, &rule.id, desk.clock.now());
+    let (action, word) = if enabled {
+        (Action::EntitlementEnabled, "enabled")
+    } else {
+        (Action::EntitlementDisabled, "disabled")
+    };
+    let event = desk.event(action, &rule.id, desk.clock.now()).about_rules(word, [&rule]);
     match desk.store.set_rule(&rule.id, enabled, &event).await? {
         Applied::Done => show(desk, id).await,
         Applied::Lost => Err(EntitlementError::Unknown(rule.id)),

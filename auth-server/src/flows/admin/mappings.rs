@@ -1,5 +1,7 @@
 //! Mapping documents: what they come to, whom that changes what for, and the change itself.
 
+use std::collections::BTreeSet;
+
 use doorward_shared::{allowance::Allowance, resource::ResourceUri, scope::Scope};
 
 use super::Desk;
@@ -34,6 +36,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Rules that come.
     pub added: Vec<Rule>,
+    /// Disabled rules that are in force by it.
+    pub enabled: Vec<Rule>,
     /// Rules that go.
     pub removed: Vec<Rule>,
     /// Addresses of the resource servers that are for listed people only by it, and were not before.
@@ -81,6 +85,8 @@ struct World {
     resources: Vec<Resource>,
     organizations: Vec<(Organization, Vec<Node>)>,
     rules: Vec<Rule>,
+    users: Vec<User>,
+    groups: BTreeSet<String>,
 }
 
 impl World {
@@ -91,11 +97,14 @@ impl World {
             organizations.push((organization, nodes));
         }
         let (resources, rules) = (desk.store.resources().await?, desk.store.rules().await?);
-        Ok(Self { resources, organizations, rules })
+        let users = desk.store.users().await?;
+        let groups = users.iter().flat_map(User::all_groups).collect();
+        Ok(Self { resources, organizations, rules, users, groups })
     }
 
     fn known(&self) -> Known<'_> {
-        Known { resources: &self.resources, organizations: &self.organizations, rules: &self.rules }
+        let Self { resources, organizations, rules, groups, .. } = self;
+        Known { resources, organizations, rules, groups }
     }
 }
 
@@ -103,7 +112,7 @@ impl World {
 pub async fn import(desk: Desk<'_>, text: &str, mode: Mode) -> Result<Outcome, MappingError> {
     let scopes = mapping::read(text)?;
     let world = World::load(desk).await?;
-    let Plan { add, remove, list, findings } = mapping::plan(&scopes, world.known());
+    let Plan { add, enable, remove, named, list, findings } = mapping::plan(&scopes, world.known());
     let wrong: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
     if mode == Mode::Apply && !wrong.is_empty() {
         let said = wrong.iter().map(|finding| format!("scope {:?}: {}", finding.scope, finding.text));
@@ -119,8 +128,10 @@ pub async fn import(desk: Desk<'_>, text: &str, mode: Mode) -> Result<Outcome, M
     let added: Vec<Rule> = add.into_iter().map(made).collect();
     let (removed, left): (Vec<_>, Vec<_>) =
         world.rules.iter().cloned().partition(|rule| remove.contains(&rule.id));
-    let after: Vec<Rule> = left.into_iter().chain(added.iter().cloned()).collect();
-    let people = effects(&desk.store.users().await?, &world, &after, &list);
+    let (enabled, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|rule| enable.contains(&rule.id));
+    let enabled: Vec<_> = enabled.into_iter().map(|rule| Rule { disabled_at: None, ..rule }).collect();
+    let after: Vec<Rule> = left.into_iter().chain(enabled.iter().chain(&added).cloned()).collect();
+    let people = effects(&world, &after, &named, &list);
     let open = |uri: &ResourceUri| {
         let found = world.resources.iter().find(|resource| resource.uri.same_as(uri));
         found
@@ -132,16 +143,17 @@ pub async fn import(desk: Desk<'_>, text: &str, mode: Mode) -> Result<Outcome, M
         findings,
         listed: list.iter().filter_map(open).collect(),
         added,
+        enabled,
         removed,
         people,
     };
     if mode == Mode::Apply {
-        let ids = |rules: &[Rule]| rules.iter().map(|rule| rule.id.to_string()).collect::<Vec<_>>();
         let event = desk
             .event(Action::EntitlementsChanged, "mapping", now)
-            .with("added", ids(&outcome.added))
-            .with("removed", ids(&outcome.removed));
-        let change = Change { remove, add: outcome.added.clone(), list };
+            .about_rules("added", &outcome.added)
+            .about_rules("enabled", &outcome.enabled)
+            .about_rules("removed", &outcome.removed);
+        let change = Change { remove, enable, add: outcome.added.clone(), list };
         let done = desk.store.change_rules(&change, &event).await?;
         if done.applied == Applied::Lost {
             return Err(MappingError::Raced);
@@ -153,16 +165,17 @@ pub async fn import(desk: Desk<'_>, text: &str, mode: Mode) -> Result<Outcome, M
 }
 
 /// For whom what changes.
-fn effects(users: &[User], world: &World, after: &[Rule], list: &[ResourceUri]) -> Vec<Effect> {
-    let concerned = |resource: &&Resource| list.iter().any(|listed| listed.same_as(&resource.uri));
+fn effects(world: &World, after: &[Rule], named: &[ResourceUri], list: &[ResourceUri]) -> Vec<Effect> {
+    let among = |uris: &[ResourceUri], resource: &Resource| uris.iter().any(|uri| uri.same_as(&resource.uri));
     let mut effects = Vec::new();
-    for user in users {
-        for resource in world.resources.iter().filter(concerned) {
-            let closed = Resource { access: Access::Listed, ..resource.clone() };
+    for user in &world.users {
+        for resource in world.resources.iter().filter(|resource| among(named, resource)) {
+            let access = if among(list, resource) { Access::Listed } else { resource.access };
+            let then = Resource { access, ..resource.clone() };
             let shared = world.organizations.iter().map(|(organization, _)| &organization.id);
             for organization in std::iter::once(&user.organization).chain(shared) {
                 let before = entitlement(Seat { user, resource, organization, rules: &world.rules });
-                let after = entitlement(Seat { user, resource: &closed, organization, rules: after });
+                let after = entitlement(Seat { user, resource: &then, organization, rules: after });
                 let (gains, loses) = (beyond(&after, &before), beyond(&before, &after));
                 if !gains.is_empty() || !loses.is_empty() {
                     let (user, organization) = (user.clone(), organization.clone());

@@ -28,7 +28,7 @@ pub(super) async fn redeem(
     let now = ctx.now();
     let secret = Secret::<AuthorizationCode>::parse(&asked.code).ok_or_else(|| code::refused("malformed"))?;
     let fresh = Secret::<RefreshToken>::generate(ctx.entropy.as_ref());
-    // The second turn comes only after a lost race, and then sees a spent code.
+    // The second turn comes only after a lost race, and then sees a spent code or a narrower grant.
     for _ in 0..2 {
         let stored = ctx.store.code(&secret.hash()).await?.ok_or_else(|| code::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use doorward_shared::{
+    node::NodePath,
     resource::ResourceUri,
     revocation::Claim,
     time::{Seconds, Timestamp},
@@ -11,7 +12,9 @@ use doorward_shared::{
 use sqlx::Transaction;
 
 use super::{
-    Database, Db, audit, ends, feed, retry,
+    Database, Db, audit, ends, feed,
+    organizations::hold_nodes,
+    retry,
     rows::{self, Row, cell, maybe_time, read, senseless, time, user_columns},
 };
 use crate::{
@@ -110,6 +113,12 @@ impl Database {
         let mut tx = self.begin().await?;
         let folded = key.resource.as_ref().map(ResourceUri::folded);
         let swept = swept_until(key, &mut tx).await?.map(|until| until.plus(Seconds::new(1)));
+        let named = key.powers.list().unwrap_or_default().iter().filter_map(|power| power.node.as_ref());
+        let named: Vec<&NodePath> = named.collect();
+        if !hold_nodes(&key.organization, &named, &mut tx).await? {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
         let sql = "insert into api_keys
             (id, user_id, name, organization, resource, resource_row, powers, rate_limit, hash, prefix, created_at,
              expires_at)

@@ -7,7 +7,8 @@ use doorward_shared::{
 
 use super::{
     Database, audit, ends,
-    grants::{self, bind_use, record_use},
+    grants::{self, bind_use, record_use, still},
+    organizations::hold_nodes,
     refresh_tokens,
     rows::{self, code_columns, grant_columns, session_columns, user_columns},
 };
@@ -35,8 +36,13 @@ impl Database {
             .bind(code.nonce())
             .bind(code.expires_at().seconds());
         // One that is made in the very second of a sweep of its organization must not be taken for one from before.
-        let organization = code.grant().organization.as_str();
-        let revoked_until = ends::revoked_until(Claim::Org, organization, &mut tx).await?;
+        let organization = &code.grant().organization;
+        let revoked_until = ends::revoked_until(Claim::Org, organization.as_str(), &mut tx).await?;
+        let nodes: Vec<_> = code.grant().allowance.nodes().keys().collect();
+        if !hold_nodes(organization, &nodes, &mut tx).await? {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
         let inserted = match grants::insert(code.grant(), revoked_until, &mut tx).await {
             Ok(()) => insert_code.execute(&mut *tx).await.map(|_| ()),
             refused => refused,
@@ -86,13 +92,15 @@ impl Database {
         // The grant is held first, as `grants::hold` does it.
         let sql = concat!(
             record_use!(),
-            " where ended_at is null and id = (select grant_id from authorization_codes where hash = $4)"
+            r#" where ended_at is null and id = (select grant_id from authorization_codes where hash = $4)
+            returning allowance as "grants.allowance""#
         );
         let (at, code) = (redemption.at().seconds(), redemption.code().to_text());
-        let held = bind_use(sqlx::query(sql), by).bind(code.as_str()).execute(&mut *tx).await?;
+        let held = bind_use(sqlx::query(sql), by).bind(code.as_str()).fetch_optional(&mut *tx).await?;
+        let held = still(held, redemption.allowance())?;
         let sql = "update authorization_codes set spent_at = $1 where hash = $2 and spent_at is null";
         let spent = sqlx::query(sql).bind(at).bind(code.as_str()).execute(&mut *tx).await?;
-        if held.rows_affected() == 0 || spent.rows_affected() == 0 {
+        if held == Applied::Lost || spent.rows_affected() == 0 {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }

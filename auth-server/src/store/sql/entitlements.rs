@@ -108,6 +108,12 @@ impl Database {
                 return lost(tx).await;
             }
         }
+        for id in &change.enable {
+            let sql = "update entitlements set disabled_at = null where id = $1 and disabled_at is not null";
+            if sqlx::query(sql).bind(id.as_str()).execute(&mut *tx).await?.rows_affected() == 0 {
+                return lost(tx).await;
+            }
+        }
         for rule in &change.add {
             if !names_what_is_there(rule, &mut tx).await? || !insert(rule, &mut tx).await? {
                 return lost(tx).await;

@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use doorward_shared::{
+    allowance::Allowance,
     secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash},
     time::Timestamp,
 };
@@ -10,7 +11,7 @@ use sqlx::{Transaction, query::Query};
 
 use super::{
     Database, Db, applied, retry,
-    rows::{self, grant_columns, json_allowance, json_scope, user_columns},
+    rows::{self, Row, grant_columns, json_allowance, json_scope, user_columns},
 };
 use crate::{
     domain::{
@@ -37,7 +38,7 @@ pub(super) use record_use;
 #[async_trait]
 impl Grants for Database {
     async fn insert_code(&self, code: &IssuedCode, event: &Event) -> Result<Applied> {
-        self.try_insert_code(code, event).await
+        retry(|| self.try_insert_code(code, event)).await
     }
 
     async fn code(&self, hash: &SecretHash<AuthorizationCode>) -> Result<Option<StoredCode>> {
@@ -129,12 +130,26 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The first write of every verb that spends or gives on a grant: `Lost` when the grant has ended, and from here on nobody
-/// can end it until the transaction is over.
-pub(super) async fn hold(grant: &GrantId, by: &Use, tx: &mut Transaction<'_, Db>) -> Result<Applied> {
-    let sql = concat!(record_use!(), " where id = $4 and ended_at is null");
-    let held = bind_use(sqlx::query(sql), by).bind(grant.as_str()).execute(&mut **tx).await?;
-    Ok(applied(held.rows_affected()))
+/// The first write of every verb that spends or gives on a grant: `Lost` when the grant has ended or allows something else than
+/// what was decided on, and from here on nobody can end or narrow it until the transaction is over.
+pub(super) async fn hold(
+    grant: &GrantId,
+    allowance: &Allowance,
+    by: &Use,
+    tx: &mut Transaction<'_, Db>,
+) -> Result<Applied> {
+    let sql = concat!(
+        record_use!(),
+        r#" where id = $4 and ended_at is null returning allowance as "grants.allowance""#
+    );
+    still(bind_use(sqlx::query(sql), by).bind(grant.as_str()).fetch_optional(&mut **tx).await?, allowance)
+}
+
+/// `Done` when a grant was held and allows what was decided on.
+pub(super) fn still(held: Option<Row>, allowance: &Allowance) -> Result<Applied> {
+    let Some(row) = held else { return Ok(Applied::Lost) };
+    let stored: Allowance = rows::read(&row, "grants.allowance", |text| serde_json::from_str(text).ok())?;
+    Ok(applied(u64::from(&stored == allowance)))
 }
 
 type Arguments = <Db as sqlx::Database>::Arguments;

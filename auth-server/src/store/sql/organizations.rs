@@ -2,16 +2,19 @@
 
 use async_trait::async_trait;
 use doorward_shared::{allowance::Allowance, node::NodePath, time::Timestamp};
-use sqlx::{Row as _, Transaction};
+use sqlx::Transaction;
 
 use super::{
-    Database, Db, audit, retry,
+    Database, Db, audit,
+    entitlements::rules_among,
+    retry,
     rows::{self, Row},
 };
 use crate::{
     domain::{
         api_key::ApiKey,
         audit::Event,
+        entitlement::Rule,
         ids::{GrantId, OrganizationId},
         organization::{Node, Organization},
     },
@@ -151,15 +154,12 @@ impl Database {
     ) -> Result<Applied> {
         let mut tx = self.begin().await?;
         let below = format!("{path}/");
-        let sql = "select id from entitlements where organization = $1
-            and (node = $2 or substr(node, 1, length($3)) = $3)";
-        let rules = sqlx::query(sql)
-            .bind(organization.as_str())
-            .bind(path.as_str())
-            .bind(below.as_str())
-            .fetch_all(&mut *tx)
-            .await?;
-        let removed: Vec<String> = rules.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
+        let naming = |rule: &Rule| {
+            let place = &rule.says.place;
+            place.realm.shared() == Some(organization)
+                && place.node.as_ref().is_some_and(|node| path.covers(node))
+        };
+        let rules = rules_among(naming, &mut tx).await?;
         for sql in [
             "delete from entitlements where organization = $1 and (node = $2 or substr(node, 1, length($3)) = $3)",
             "delete from nodes where organization = $1 and substr(path, 1, length($3)) = $3 and path <> $2",
@@ -169,8 +169,33 @@ impl Database {
         }
         let sql = "delete from nodes where organization = $1 and path = $2";
         let gone = sqlx::query(sql).bind(organization.as_str()).bind(path.as_str()).execute(&mut *tx).await?;
-        done(gone.rows_affected(), &event.clone().with("removed", removed), tx).await
+        done(gone.rows_affected(), &event.clone().about_rules("removed", &rules), tx).await
     }
+}
+
+/// Holds nodes until the transaction is over: who removes one of them waits, and then finds what names it. False: one of them
+/// is not there. A person's own organization has none, and needs none.
+pub(super) async fn hold_nodes(
+    organization: &OrganizationId,
+    nodes: &[&NodePath],
+    tx: &mut Transaction<'_, Db>,
+) -> Result<bool> {
+    if nodes.is_empty() {
+        return Ok(true);
+    }
+    let sql = "select 1 from organizations where id = $1";
+    if sqlx::query(sql).bind(organization.as_str()).fetch_optional(&mut **tx).await?.is_none() {
+        return Ok(true);
+    }
+    for node in nodes {
+        let sql = "update nodes set title = title where organization = $1 and path = $2";
+        let held =
+            sqlx::query(sql).bind(organization.as_str()).bind(node.as_str()).execute(&mut **tx).await?;
+        if held.rows_affected() == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Ends a transaction whose one write tells whether it happened.

@@ -54,7 +54,7 @@ impl Database {
     pub(super) async fn try_rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied> {
         let successor = rotation.successor();
         let mut tx = self.begin().await?;
-        if grants::hold(successor.grant(), by, &mut tx).await? == Applied::Lost {
+        if grants::hold(successor.grant(), rotation.allowance(), by, &mut tx).await? == Applied::Lost {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }

@@ -87,6 +87,8 @@ pub struct Mapping {
     pub findings: Vec<MappingFinding>,
     /// Rules that come.
     pub added: Vec<Entitlement>,
+    /// Disabled rules that are in force by it.
+    pub enabled: Vec<Entitlement>,
     /// Rules that go.
     pub removed: Vec<Entitlement>,
     /// Addresses of the resource servers that are for listed people only by it, and were not before.
@@ -145,6 +147,7 @@ impl From<&Outcome> for Mapping {
             applied: outcome.applied,
             findings: findings.collect(),
             added: outcome.added.iter().map(Entitlement::from).collect(),
+            enabled: outcome.enabled.iter().map(Entitlement::from).collect(),
             removed: outcome.removed.iter().map(Entitlement::from).collect(),
             listed: outcome.listed.clone(),
             people: outcome.people.iter().map(effect).collect(),
