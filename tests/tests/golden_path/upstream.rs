@@ -172,7 +172,8 @@ async fn what_the_provider_ends_ends_here_at_the_next_refresh(store: Store) {
 #[tokio::test]
 async fn whoever_is_in_no_allowed_group_any_more_is_out_at_the_next_refresh() {
     let corp =
-        Corp::open(Store::Sqlite, "generic", |plan| plan.with("UPSTREAM__CORP__ALLOWED_GROUPS", "staff")).await;
+        Corp::open(Store::Sqlite, "generic", |plan| plan.with("UPSTREAM__CORP__ALLOWED_GROUPS", "staff"))
+            .await;
     for groups in [json!(["guests"]), json!({"staff": true}), Value::Null] {
         corp.idp.claim("groups", json!(["staff", "guests"]));
         let visitor = Visitor::new();
@@ -180,7 +181,11 @@ async fn whoever_is_in_no_allowed_group_any_more_is_out_at_the_next_refresh() {
         let tokens = Tokens::read(&corp.refresh(&corp.tokens().await).await);
         corp.idp.claim("groups", groups.clone());
         corp.refresh(&tokens).await.expect_error(400, "invalid_grant");
-        assert_eq!((corp.groups(), &corp.identity()["groups_source"]), (json!([]), &json!("ended")), "{groups}");
+        assert_eq!(
+            (corp.groups(), &corp.identity()["groups_source"]),
+            (json!([]), &json!("ended")),
+            "{groups}"
+        );
         let home = visitor.open(&format!("{}/", corp.house.issuer())).await.page();
         assert!(!home.text.contains(CAROL), "{groups}: {home:#?}");
     }

@@ -211,8 +211,7 @@ async fn end(
     let grants: Vec<_> = ended.collect();
     let event = ctx.event(Action::IdentityEnded, Actor::Server, peer, now).on(&identity.id);
     let event = event.with("provider", rules.id.as_str()).with("user", identity.user_id.as_str());
-    let _ended =
-        ctx.store.end_identity(identity, claim, &grants, &event.with("because", because)).await?;
+    let _ended = ctx.store.end_identity(identity, claim, &grants, &event.with("because", because)).await?;
     Ok(())
 }
 
