@@ -63,8 +63,10 @@ create index account_links_of_email on account_links (email);
 create index account_links_of_user on account_links (user_id);
 create index account_links_by_expiry on account_links (expires_at);
 
+-- id is what clients know a session by. It stays when the same person signs in anew in the same browser.
 create table sessions (
     hash text not null primary key,
+    id text not null,
     user_id text not null references users (id),
     method text not null,
     address text,
@@ -76,6 +78,19 @@ create table sessions (
 );
 create index sessions_of_user on sessions (user_id);
 create index sessions_by_age on sessions (auth_time);
+
+-- Clients that are still to be told that a session ended, written with its end. Whoever tries moves due_at first, so that nobody
+-- else tries at the same time.
+create table logouts (
+    client_id text not null,
+    session_id text not null,
+    user_id text not null,
+    created_at bigint not null,
+    tries bigint not null,
+    due_at bigint not null,
+    primary key (client_id, session_id)
+);
+create index logouts_by_time on logouts (due_at);
 
 -- last_step is the step of the last code that was used.
 create table second_factors (
@@ -115,6 +130,7 @@ create table clients (
     former_secret_hash text,
     ceiling text,
     ceiling_places text not null,
+    backchannel_logout text,
     created_at bigint not null,
     disabled_at bigint,
     revoked_until bigint,
@@ -193,6 +209,7 @@ create table grants (
     method text not null,
     auth_time bigint not null,
     sign_in text not null,
+    session_id text not null,
     created_at bigint not null,
     expires_at bigint not null,
     last_used_at bigint,
@@ -208,6 +225,7 @@ create index grants_of_user on grants (user_id, id);
 create index grants_of_client on grants (client_row, id);
 create index grants_of_resource on grants (resource_row, id);
 create index grants_of_organization on grants (organization, id);
+create index grants_of_session on grants (session_id);
 create index grants_by_end on grants (ended_at) where ended_at is not null;
 create index grants_by_expiry on grants (expires_at);
 

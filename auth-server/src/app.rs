@@ -22,7 +22,7 @@ use crate::{
     flows::{
         Context,
         admin::Desk,
-        clients, clock,
+        backchannel_logout, clients, clock,
         feed::{self, Feed},
         housekeeping, setup,
         signing_keys::{self, SigningKeyError},
@@ -41,7 +41,7 @@ use crate::{
         self, StoreError,
         hold::{Role, hold},
     },
-    upstream::{Upstream, UpstreamError},
+    upstream::{RelyingParties, Upstream, UpstreamError},
 };
 
 /// Why the server does not start, or stopped. Every message says what the operator does next.
@@ -130,6 +130,7 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         sign_ins,
         upstream,
         mail,
+        relying_parties: RelyingParties::new()?,
         passwords: Passwords::new(entropy.as_ref()),
         store,
         keys,
@@ -168,6 +169,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
         tokio::spawn(keep_keys(Arc::clone(&site))),
         tokio::spawn(follow(Arc::clone(&site))),
         tokio::spawn(keep_trail(Arc::clone(&site))),
+        tokio::spawn(keep_telling(Arc::clone(&site))),
     ];
     let factory = {
         let site = Arc::clone(&site);
@@ -235,6 +237,22 @@ async fn keep_trail(site: Arc<Site>) {
             // Once per outage: what waits is chained when the database is back.
             Err(error) if !away => {
                 tracing::warn!(%error, "the audit trail could not be chained; trying again");
+                away = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn keep_telling(site: Arc<Site>) {
+    let mut away = false;
+    loop {
+        tokio::time::sleep(backchannel_logout::EVERY).await;
+        match backchannel_logout::tick(&site.context).await {
+            Ok(()) => away = false,
+            // Once per outage: what waits is sent when the database is back.
+            Err(error) if !away => {
+                tracing::warn!(%error, "clients cannot be told of ended sessions; trying again");
                 away = true;
             }
             Err(_) => {}

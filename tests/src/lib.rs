@@ -18,6 +18,7 @@
 //! | [`driver`] | real clients of other people, run as child processes |
 //! | [`smtp`] | a mail server, which keeps what it is sent |
 //! | [`authority`] | who signs the certificates of other servers |
+//! | [`receiver`] | clients that are told when a session ends |
 //! | [`redis`] | Redis, which may be stopped, wiped and cut off |
 //! | [`postgres`] | `PostgreSQL`, which may be stopped, frozen and killed |
 //! | [`idp`] | an OpenID Connect provider in four dialects, which lies on demand |
@@ -42,6 +43,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod receiver;
 pub mod redis;
 pub mod replicas;
 pub mod scene;

@@ -63,6 +63,11 @@ impl Scene {
         Client::known(self.discovery.clone(), &text(&registered["client_id"]), REDIRECT)
     }
 
+    /// A client that is registered already.
+    pub fn known(&self, client_id: &str, redirect_uri: &str) -> Client {
+        Client::known(self.discovery.clone(), client_id, redirect_uri)
+    }
+
     /// Lets Alice allow `read` in this browser, and gives the code.
     pub async fn code(&self, client: &Client, visitor: &Visitor) -> Code {
         let request = client.request();

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use e2e::answer::Answer;
-use e2e::client::{Client, Tokens};
+use e2e::client::{Client, Tokens, decode, text};
 use e2e::fresh;
 use e2e::house::Person;
 use e2e::mcp::Mcp;
 use e2e::process;
+use e2e::receiver::Receiver;
 use e2e::replicas::Replicas;
 use e2e::visitor::{Landing, Visitor};
 use futures_util::future::join_all;
@@ -62,8 +63,8 @@ async fn a_sign_in_that_begins_at_one_server_ends_at_another() {
 
 /// Refreshes at whichever server comes next, as the client to which the tokens belong.
 async fn client_of(tokens: &Tokens, replicas: &Replicas) -> Answer {
-    let (_, claims) = e2e::client::decode(&tokens.access);
-    let id = e2e::client::text(&claims["client_id"]);
+    let (_, claims) = decode(&tokens.access);
+    let id = text(&claims["client_id"]);
     let mut client = replicas.scene.client().await;
     client.client_id = id;
     client.refresh(&tokens.refresh).await
@@ -240,4 +241,50 @@ async fn reaches_consent(visitor: &Visitor, client: &Client, person: &Person) ->
         page
     };
     page.kind == "consent"
+}
+
+// OpenID Connect Back-Channel Logout: a client is told once, whichever server comes to it first, and again only where the server
+// that told it was killed before it could write that down.
+#[tokio::test]
+async fn each_client_is_told_once_of_the_end_of_a_session_and_again_if_its_server_was_killed() {
+    let mut replicas = Replicas::start(2).await;
+    let mut receiver = Receiver::start(replicas.house.issuer()).await;
+    let callback = "https://app.example.test/cb";
+    let mut expected = Vec::new();
+    for name in ["one", "two", "three"] {
+        receiver.client(&replicas.house, name, callback, "ok");
+        let client = replicas.scene.known(name, callback);
+        for _ in 0..4 {
+            let tokens = replicas.scene.tokens(&client, &Visitor::new()).await;
+            expected.push(session_and_client(&decode(&text(&tokens.all["id_token"])).1));
+        }
+    }
+    let alice = replicas.house.alice().email.clone();
+    replicas.house.cli(&["user", "disable", &alice], "").ok();
+    let mut told = Vec::new();
+    for _ in &expected {
+        told.push(session_and_client(&receiver.told().await));
+    }
+    receiver.is_quiet().await;
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+
+    replicas.house.cli(&["user", "enable", &alice], "").ok();
+    receiver.client(&replicas.house, "slow", callback, "hangs");
+    let client = replicas.scene.known("slow", callback);
+    let tokens = replicas.scene.tokens(&client, &Visitor::new()).await;
+    let session = session_and_client(&decode(&text(&tokens.all["id_token"])).1);
+    replicas.house.cli(&["user", "disable", &alice], "").ok();
+    assert_eq!(session_and_client(&receiver.told().await), session);
+    for i in 0..2 {
+        replicas.process(i).kill9();
+    }
+    replicas.house.alter("update logouts set due_at = 0");
+    replicas.restart(1).await;
+    assert_eq!(session_and_client(&receiver.told().await), session);
+}
+
+fn session_and_client(claims: &serde_json::Value) -> (String, String) {
+    (text(&claims["sid"]), text(&claims["aud"]))
 }

@@ -62,6 +62,12 @@ pub(super) struct Create {
     /// An address that people may be sent to after they signed out, compared exactly; may be given up to ten times.
     #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
     post_logout_redirect_uris: Vec<String>,
+    /// An address that is told when a session ends in which the client got an ID token (OpenID Connect Back-Channel Logout).
+    #[arg(long = "backchannel-logout-uri", value_name = "URI")]
+    backchannel_logout_uri: Option<String>,
+    /// The client needs to be told which session; it always is.
+    #[arg(long, requires = "backchannel_logout_uri")]
+    backchannel_logout_session_required: bool,
     /// The client has no secret, as every program on somebody's own computer.
     #[arg(long)]
     public: bool,
@@ -102,6 +108,8 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
                 name,
                 redirect_uris,
                 post_logout_redirect_uris,
+                backchannel_logout_uri,
+                backchannel_logout_session_required,
                 public: _,
                 confidential,
                 client_id,
@@ -117,6 +125,8 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
                 name,
                 redirect_uris,
                 post_logout_redirect_uris,
+                backchannel_logout_uri,
+                backchannel_logout_session_required,
                 kind,
                 client_id,
                 ceiling,

@@ -113,6 +113,8 @@ actions! {
     OtherSessionsEnded = "other_sessions_ended";
     /// An administrator ended all sessions of a person.
     SessionsEnded = "sessions_ended";
+    /// A client could not be told that a session ended; it is not tried again.
+    LogoutUndelivered = "logout_undelivered";
     /// A person chose another password; their other sessions ended.
     PasswordChanged = "password_changed";
     /// An account at an upstream provider was linked to an account here.

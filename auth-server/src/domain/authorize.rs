@@ -402,6 +402,7 @@ impl Consented {
                 allowance: self.agreement.allowance,
                 auth_time: session.auth_time,
                 sign_in: session.method,
+                session: session.id,
                 created_at: now,
                 expires_at: self.agreement.expires_at,
                 last_use: None,

@@ -10,7 +10,7 @@ use doorward_shared::{
 };
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::organization::Place;
+use super::{backchannel_logout::BackchannelLogout, organization::Place};
 
 /// A client as it is stored.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Client {
     pub ceiling: Option<String>,
     /// The data it can be given anything for, by the administrator's word; none of them sets no bound.
     pub ceiling_places: Vec<Place>,
+    /// Where it is told that a session ended, by the administrator's word.
+    pub backchannel_logout: Option<BackchannelLogout>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When an administrator disabled it.

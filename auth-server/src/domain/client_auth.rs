@@ -102,6 +102,7 @@ mod tests {
             credentials,
             ceiling: None,
             ceiling_places: vec![],
+            backchannel_logout: None,
             created_at: Timestamp::from_seconds(0),
             disabled_at: None,
             revoked_until: None,

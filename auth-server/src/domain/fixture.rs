@@ -23,7 +23,7 @@ use super::{
     code::StoredCode,
     email::Email,
     grant::{EndReason, Ended, Grant, Method},
-    ids::{GrantId, OrganizationId, UserId},
+    ids::{GrantId, OrganizationId, SessionId, UserId},
     policy::{
         KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
     },
@@ -108,6 +108,7 @@ pub(super) fn client() -> Client {
         credentials: Credentials::Public,
         ceiling: None,
         ceiling_places: vec![],
+        backchannel_logout: None,
         created_at: NOW,
         disabled_at: None,
         revoked_until: None,
@@ -133,6 +134,7 @@ pub(super) fn resource() -> Resource {
 
 pub(super) fn session(user: &User) -> Session {
     Session {
+        id: SessionId::generate(NOW, &SystemEntropy),
         hash: hash(),
         user_id: user.id.clone(),
         method: SignInMethod::Password,
@@ -160,6 +162,7 @@ pub(super) fn grant(user: &User, permissions: &str) -> Grant {
         allowance: Allowance::everywhere(Scope::parse(permissions).unwrap()),
         auth_time: NOW,
         sign_in: SignInMethod::Password,
+        session: SessionId::generate(NOW, &SystemEntropy),
         created_at: NOW,
         expires_at: NOW.plus(Seconds::days(90)),
         method: Method::DynamicRegistration,

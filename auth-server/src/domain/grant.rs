@@ -7,7 +7,7 @@ use doorward_shared::{
 
 use super::{
     client::{Client, Origin},
-    ids::{GrantId, OrganizationId, UserId},
+    ids::{GrantId, OrganizationId, SessionId, UserId},
     resource::Resource,
     session::SignInMethod,
     user::User,
@@ -34,6 +34,8 @@ pub struct Grant {
     pub auth_time: Timestamp,
     /// How.
     pub sign_in: SignInMethod,
+    /// In which session they allowed it.
+    pub session: SessionId,
     /// When it was allowed.
     pub created_at: Timestamp,
     /// When it ends at the latest.

@@ -56,6 +56,9 @@ ids! {
     GrantId = "grt_";
     /// A line of the audit trail.
     EventId = "evt_";
+    /// A session by the name that clients know it by: `sid` in ID tokens and logout tokens. It is no secret, and stays when the
+    /// same person signs in anew in the same browser.
+    SessionId = "sid_";
     /// A key for the admin API.
     AdminKeyId = "adk_";
     /// An API key of a person.

@@ -6,6 +6,7 @@ pub mod api_key;
 pub mod audit;
 pub mod audit_chain;
 pub mod authorize;
+pub mod backchannel_logout;
 pub mod client;
 pub mod client_auth;
 pub mod code;

@@ -46,6 +46,7 @@ pub fn admit(
         credentials,
         ceiling: None,
         ceiling_places: vec![],
+        backchannel_logout: None,
         created_at: now,
         disabled_at: None,
         revoked_until: None,

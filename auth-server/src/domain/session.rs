@@ -5,11 +5,17 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
-use super::{ids::UserId, policy::SessionPolicy, user::User};
+use super::{
+    ids::{SessionId, UserId},
+    policy::SessionPolicy,
+    user::User,
+};
 
 /// A browser in which somebody signed in.
 #[derive(Clone, Debug)]
 pub struct Session {
+    /// What clients know it by.
+    pub id: SessionId,
     /// Hash of the cookie.
     pub hash: SecretHash<SessionCookie>,
     /// Who signed in.
@@ -136,6 +142,7 @@ mod tests {
             pending_request: Seconds::minutes(10),
         };
         let session = Session {
+            id: SessionId::generate(start, &SystemEntropy),
             hash: Secret::generate(&SystemEntropy).hash(),
             user_id: UserId::generate(start, &SystemEntropy),
             method: SignInMethod::Password,

@@ -142,7 +142,7 @@ impl Subject<'_> {
             amr: self.grant.sign_in.amr(),
             nonce: nonce.map(String::from),
             at_hash: Some(at_hash(access_token, algorithm)),
-            sid: Some(self.grant.id.as_str().to_owned()),
+            sid: Some(self.grant.session.as_str().to_owned()),
             person: person_claims(self.user, scope),
         })
     }

@@ -26,6 +26,7 @@ pub async fn seed_fixed(ctx: &Context) -> Result<()> {
         credentials: Credentials::Public,
         ceiling: None,
         ceiling_places: vec![],
+        backchannel_logout: None,
         created_at: ctx.now(),
         disabled_at: None,
         revoked_until: None,

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         audit::{Action, Actor, Event},
         email::Email,
-        ids::UserId,
+        ids::{SessionId, UserId},
         session::{Freshness, Session, SignInMethod, SignedIn},
         throttle::{FREE_FAILURES, Failures},
         user::{PasswordHash, User},
@@ -247,11 +247,12 @@ pub(super) async fn open(
     peer: &Peer,
     now: Timestamp,
 ) -> Result<Option<Opened>, StoreError> {
-    let _ended = sign_out(ctx, old, peer, now).await?;
+    let before = behind(ctx, old).await?;
     let Proof { user, method, password, provider } = proof;
     let seen = peer.uses(now);
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
     let session = Session {
+        id: SessionId::generate(now, ctx.entropy.as_ref()),
         hash: cookie.hash(),
         user_id: user.clone(),
         method,
@@ -268,7 +269,14 @@ pub(super) async fn open(
         Some(provider) => event.with("provider", provider),
         None => event,
     };
-    Ok(match ctx.store.open_session(&session, password, &event).await? {
+    let applied = match before {
+        Some(before) => {
+            let left = signed_out(ctx, &before, peer, now);
+            ctx.store.replace_session(&before, &left, &session, password, &event).await?
+        }
+        None => ctx.store.open_session(&session, password, &event).await?,
+    };
+    Ok(match applied {
         Applied::Done => Some(Opened { user: user.clone(), cookie, device: new_device(ctx, user) }),
         Applied::Lost => None,
     })
@@ -293,18 +301,17 @@ pub async fn signed_in(
 
 /// Ends the session behind a cookie, because its person leaves.
 pub async fn leave(ctx: &Context, cookie: Option<&str>, peer: &Peer) -> Result<Applied, StoreError> {
-    sign_out(ctx, cookie, peer, ctx.now()).await
+    let Some(session) = behind(ctx, cookie).await? else { return Ok(Applied::Lost) };
+    ctx.store.end_session(&session.hash, &signed_out(ctx, &session, peer, ctx.now())).await
 }
 
-pub(super) async fn sign_out(
-    ctx: &Context,
-    cookie: Option<&str>,
-    peer: &Peer,
-    now: Timestamp,
-) -> Result<Applied, StoreError> {
-    let Some(cookie) = cookie.and_then(Secret::<SessionCookie>::parse) else { return Ok(Applied::Lost) };
-    let Some((session, _)) = ctx.store.session(&cookie.hash()).await? else { return Ok(Applied::Lost) };
-    let person = session.user_id;
-    let event = ctx.event(Action::SignedOut, Actor::User(person.clone()), peer, now).on(&person);
-    ctx.store.end_session(&session.hash, &event).await
+/// The session behind a cookie, live or not.
+async fn behind(ctx: &Context, cookie: Option<&str>) -> Result<Option<Session>, StoreError> {
+    let Some(cookie) = cookie.and_then(Secret::<SessionCookie>::parse) else { return Ok(None) };
+    Ok(ctx.store.session(&cookie.hash()).await?.map(|(session, _)| session))
+}
+
+fn signed_out(ctx: &Context, session: &Session, peer: &Peer, now: Timestamp) -> Event {
+    let person = &session.user_id;
+    ctx.event(Action::SignedOut, Actor::User(person.clone()), peer, now).on(person)
 }

@@ -5,6 +5,7 @@ pub mod account;
 pub mod admin;
 mod api_key;
 pub mod authorize;
+pub mod backchannel_logout;
 pub mod backup;
 mod challenge;
 pub mod clients;
@@ -52,7 +53,7 @@ use crate::{
     mail::Mail,
     password::Passwords,
     store::{Store, StoreError},
-    upstream::Upstream,
+    upstream::{RelyingParties, Upstream},
 };
 
 /// Everything that a flow may use.
@@ -79,6 +80,8 @@ pub struct Context {
     pub upstream: Upstream,
     /// The way to the SMTP server, where one is set up.
     pub mail: Option<Mail>,
+    /// The way to clients.
+    pub relying_parties: RelyingParties,
     /// Password hashing.
     pub passwords: Passwords,
     /// The clock of this machine.

@@ -12,6 +12,7 @@ mod identities;
 mod permissions;
 mod postgres;
 mod registry;
+mod sessions;
 mod sqlite;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use doorward_shared::{
     client_id::ClientId,
     resource::ResourceUri,
     revocation::Entry,
-    secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash, SessionCookie, SetupLink},
+    secret::{AuthorizationCode, RefreshToken as RefreshTokenKind, SecretHash, SetupLink},
     time::Timestamp,
 };
 
@@ -32,6 +33,7 @@ pub use self::{
     identities::Identities,
     permissions::{Changed, Entitlements, Organizations},
     registry::{Clients, Resources},
+    sessions::{Logouts, Sessions},
 };
 use crate::domain::{
     audit::{Action, Checkpoint, Event, StoredEvent},
@@ -43,9 +45,8 @@ use crate::domain::{
     refresh::{RefreshToken, Rotation},
     restore::Restoration,
     revocation::{Narrowing, Revocation, Sweep},
-    session::Session,
     signing_key::{Change, KeySet},
-    user::{PasswordChange, PasswordHash, User},
+    user::{PasswordChange, User},
 };
 
 /// The result of a verb that could lose a race, or whose object could be gone.
@@ -121,35 +122,6 @@ pub trait Users: Send + Sync {
         admin: &User,
         event: &Event,
     ) -> Result<Applied>;
-}
-
-/// Browser sessions.
-#[async_trait]
-pub trait Sessions: Send + Sync {
-    /// Opens a session for somebody who proved themselves by the password whose hash is given, or in another way. `Lost`: there
-    /// is no such account, it is disabled, has another password by now, or is not linked to the session's provider any more.
-    async fn open_session(
-        &self,
-        session: &Session,
-        password: Option<&PasswordHash>,
-        event: &Event,
-    ) -> Result<Applied>;
-    /// A session and its person.
-    async fn session(&self, hash: &SecretHash<SessionCookie>) -> Result<Option<(Session, User)>>;
-    /// The sessions of a person that are not ended, newest first.
-    async fn sessions_of(&self, user: &UserId) -> Result<Vec<Session>>;
-    /// Writes down that a session was used.
-    async fn touch_session(&self, hash: &SecretHash<SessionCookie>, now: Timestamp) -> Result<()>;
-    /// Ends a session at the event's time. `Lost`: it was over already.
-    async fn end_session(&self, hash: &SecretHash<SessionCookie>, event: &Event) -> Result<Applied>;
-    /// Ends all sessions of a person, but for one if it is named, at the event's time. Answers how many, and writes that number into the event
-    /// as `sessions`.
-    async fn end_sessions(
-        &self,
-        user: &UserId,
-        keep: Option<&SecretHash<SessionCookie>>,
-        event: &Event,
-    ) -> Result<u64>;
 }
 
 /// Grants with their codes and refresh tokens.
@@ -327,6 +299,7 @@ pub trait Store:
     + Accounts
     + Identities
     + Sessions
+    + Logouts
     + Clients
     + Resources
     + Organizations

@@ -1,10 +1,9 @@
-//! The guarded way to a provider: no redirects, little time, few bytes, https unless the provider is on this machine.
+//! The guarded way outside, to providers and to clients: no redirects, little time, few bytes, https unless it is on this machine.
 
 use std::time::Duration;
 
-use doorward_shared::issuer::Issuer;
 use openidconnect::{HttpRequest, HttpResponse};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect::Policy};
 use url::Url;
 
 use super::UpstreamError;
@@ -15,7 +14,7 @@ const MAX_ANSWER: usize = 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An HTTP client for one provider.
+/// An HTTP client for one provider, or for clients. `near`: for what is on this machine.
 pub(super) struct Http {
     client: Client,
     near: bool,
@@ -27,8 +26,7 @@ pub(super) struct Http {
 pub(super) struct HttpError(String);
 
 impl Http {
-    pub(super) fn new(issuer: &Issuer) -> Result<Self, UpstreamError> {
-        let near = issuer.is_loopback();
+    pub(super) fn new(near: bool) -> Result<Self, UpstreamError> {
         let mut builder = Client::builder()
             .redirect(Policy::none())
             .timeout(TIMEOUT)
@@ -46,6 +44,17 @@ impl Http {
         let Ok(url) = Url::parse(url) else { return false };
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         url.scheme() == "https" || (self.near && url.scheme() == "http" && loopback)
+    }
+
+    /// Sends a form with one field, and answers the status. What else is answered is not read.
+    pub(super) async fn post(&self, url: &str, name: &str, value: &str) -> Result<StatusCode, HttpError> {
+        if !self.may_reach(url) {
+            return Err(HttpError("the address is not https".to_owned()));
+        }
+        let body = url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        let form = self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let answer = form.send().await.map_err(|error| HttpError(describe(&error.without_url())))?;
+        Ok(answer.status())
     }
 
     /// Sends a request of the protocol library.

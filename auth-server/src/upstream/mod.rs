@@ -1,4 +1,4 @@
-//! Talking to upstream OpenID Connect providers. The protocol is `openidconnect`'s; signatures are checked by our own keys
+//! Talking to others: to upstream OpenID Connect providers, and to clients that are told of a logout. The protocol is `openidconnect`'s; signatures are checked by our own keys
 //! (`key`), requests go through a guarded client (`http`).
 
 mod claims;
@@ -7,6 +7,7 @@ mod http;
 mod key;
 mod more;
 mod oidc;
+mod relying_parties;
 mod types;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -14,7 +15,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use doorward_shared::issuer::Issuer;
 use zeroize::Zeroizing;
 
-pub use self::oidc::{Begin, Client, Exchanged, Given};
+pub use self::{
+    oidc::{Begin, Client, Exchanged, Given},
+    relying_parties::{RelyingParties, Untold},
+};
 use crate::domain::upstream::{Asserted, Provider};
 
 /// How one provider is talked to.

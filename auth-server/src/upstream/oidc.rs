@@ -111,7 +111,7 @@ impl Client {
         Ok(Self {
             callback: RedirectUrl::new(callback).map_err(|error| unusable(&error))?,
             issuer: IssuerUrl::new(settings.issuer.as_str().to_owned()).map_err(|error| unusable(&error))?,
-            http: Http::new(&settings.issuer)?,
+            http: Http::new(settings.issuer.is_loopback())?,
             known: Mutex::new(None),
             settings,
         })

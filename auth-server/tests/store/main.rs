@@ -18,6 +18,7 @@ mod hold;
 mod housekeeping;
 mod identities;
 mod kill;
+mod logouts;
 mod meanwhile;
 mod opening;
 mod pages;

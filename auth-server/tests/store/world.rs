@@ -12,7 +12,7 @@ use doorward::{
         consent::{Answer, Decision, Reach, Ticked},
         email::Email,
         grant::Use,
-        ids::{GrantId, OrganizationId, UserId},
+        ids::{GrantId, OrganizationId, SessionId, UserId},
         policy::{
             KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy,
             TokenPolicy,
@@ -130,6 +130,7 @@ pub(crate) fn client(id: &str) -> Client {
         credentials: Credentials::Public,
         ceiling: None,
         ceiling_places: vec![],
+        backchannel_logout: None,
         created_at: at(0),
         disabled_at: None,
         revoked_until: None,
@@ -155,6 +156,7 @@ pub(crate) fn resource(uri: &str) -> Resource {
 
 pub(crate) fn session(user: &User, now: Timestamp) -> Session {
     Session {
+        id: SessionId::generate(now, &SystemEntropy),
         hash: secret().hash(),
         user_id: user.id.clone(),
         method: SignInMethod::Password,
@@ -264,10 +266,11 @@ impl World {
         let (user, client, resource) = (&self.user.id, &self.client.id, &self.resource.uri);
         format!(
             "insert into grants (id, user_id, client_id, client_row, resource, resource_row, organization, oidc, allowance,
-            method, auth_time, sign_in, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}',
-            '{}', '[]', '{{\"everywhere\":\"\"}}', 'dcr', 1800000000, 'password', 1800000000, 1900000000)",
+            method, auth_time, sign_in, session_id, created_at, expires_at) values ('{grant}', '{user}', '{client}', '{client}', '{resource}', '{}',
+            '{}', '[]', '{{\"everywhere\":\"\"}}', 'dcr', 1800000000, 'password', '{session}', 1800000000, 1900000000)",
             resource.folded(),
-            self.user.organization
+            self.user.organization,
+            session = self.session.id,
         )
     }
 

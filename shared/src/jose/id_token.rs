@@ -36,7 +36,7 @@ pub struct IdTokenClaims {
     /// [`at_hash`] of the access token that comes along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_hash: Option<String>,
-    /// The grant.
+    /// The session in which the person agreed, by the name that clients know it by (OpenID Connect Back-Channel Logout §2.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     /// What the granted scopes tell about the person.

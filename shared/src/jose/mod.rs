@@ -12,6 +12,7 @@ pub mod access_token;
 pub mod id_token;
 pub mod jwk;
 pub mod jws;
+pub mod logout_token;
 pub mod strict_json;
 
 /// A signature algorithm that is offered and accepted (RFC 7518 §3.1, RFC 8037 §3.1). Every key has exactly one, so that

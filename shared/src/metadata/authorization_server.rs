@@ -80,6 +80,12 @@ pub struct AuthorizationServerMetadata {
     /// Where clients send people to sign out (OpenID Connect RP-Initiated Logout §2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_session_endpoint: Option<String>,
+    /// Clients are told when a session ends (OpenID Connect Back-Channel Logout §2.1).
+    #[serde(default)]
+    pub backchannel_logout_supported: bool,
+    /// They are told which session: `sid` is in ID tokens and logout tokens.
+    #[serde(default)]
+    pub backchannel_logout_session_supported: bool,
     /// The values of `prompt` that are honoured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompt_values_supported: Vec<String>,

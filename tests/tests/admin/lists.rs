@@ -13,10 +13,10 @@ e2e::on_both_stores!(three_hundred_grants_come_page_by_page_each_once, filters_m
 fn copy(house: &House, grant: &str) {
     house.alter(&format!(
         "insert into grants (id, user_id, client_id, client_row, resource, resource_row, organization, oidc, allowance, method,
-            auth_time, sign_in, created_at, expires_at, last_used_at)
+            auth_time, sign_in, session_id, created_at, expires_at, last_used_at)
         with recursive counted (n) as (select 1 union all select n + 1 from counted where n < 300)
         select 'grt_01J0000000000000000000' || (1000 + n), user_id, client_id, client_row, resource, resource_row, grants.organization,
-            oidc, allowance, method, auth_time, sign_in, created_at - n, expires_at, created_at - n * 86400 + 43200
+            oidc, allowance, method, auth_time, sign_in, session_id, created_at - n, expires_at, created_at - n * 86400 + 43200
         from grants cross join counted where grants.id = '{grant}'"
     ));
 }

@@ -286,6 +286,11 @@ async fn without_a_page_nobody_signs_in_and_nobody_agrees() {
     }
 
     // A hint signs nobody in, whoever it names.
+    let suggesting = client.request().with("login_hint", "alice@example.test");
+    let page = Visitor::new().open(&suggesting.url()).await.page();
+    assert_eq!(page.kind, "login");
+    let field = page.form("action").field("email").expect("a field for the address");
+    assert_eq!(field.value, "alice@example.test");
     let alice = Visitor::new();
     let token = text(&stage.tokens(&client, &alice).await.all["id_token"]);
     assert_refused(&stage, &silent().with("id_token_hint", &token), "login_required").await;

@@ -6,6 +6,7 @@ mod consent;
 mod discovery;
 mod fixed_client;
 mod keys;
+mod logout;
 mod mapping;
 mod permissions;
 mod redirects;

@@ -143,6 +143,7 @@ impl Since {
             | Action::SignInFailed
             | Action::SignedOut
             | Action::SessionEnded
+            | Action::LogoutUndelivered
             | Action::OtherSessionsEnded
             | Action::SessionsEnded
             | Action::PasskeyAdded

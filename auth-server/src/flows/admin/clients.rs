@@ -18,6 +18,7 @@ use super::{
 use crate::{
     domain::{
         audit::Action,
+        backchannel_logout::{BackchannelLogout, Unsuitable},
         client::{Client, ConfidentialMethod, Credentials, Origin},
         revocation::{Sweep, Whose},
     },
@@ -42,6 +43,10 @@ pub struct NewClient {
     pub redirect_uris: Vec<String>,
     /// Where people may be sent after they signed out.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that a session ended.
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether it needs to be told which session.
+    pub backchannel_logout_session_required: bool,
     /// How it proves itself.
     pub kind: ClientKind,
     /// Its identifier; one is made when there is none.
@@ -84,6 +89,9 @@ pub enum ClientError {
     /// A redirect URI is ours.
     #[error("redirect URI {0:?} points to the authorization server itself; name an address of the client")]
     Ours(String),
+    /// The address for logout tokens breaks a rule.
+    #[error("back-channel logout URI {0:?}: {1}")]
+    BackchannelLogout(String, Unsuitable),
     /// The tier does not exist.
     #[error("no registered resource has a tier {0:?}; known tiers: {1}")]
     Ceiling(String, String),
@@ -124,6 +132,14 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
     if redirect_uris.is_empty() {
         return Err(ClientError::RedirectUris);
     }
+    let backchannel_logout = match new.backchannel_logout_uri.as_deref() {
+        Some(uri) => {
+            let required = new.backchannel_logout_session_required;
+            let registered = BackchannelLogout::register(uri, required, &desk.policy.issuer);
+            Some(registered.map_err(|why| ClientError::BackchannelLogout(uri.to_owned(), why))?)
+        }
+        None => None,
+    };
     let id = match new.client_id.as_deref() {
         Some(text) => chosen_id(desk, text)?,
         None => new_client_id("cli_", now, desk.entropy)?,
@@ -152,6 +168,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         credentials,
         ceiling: new.ceiling.clone(),
         ceiling_places,
+        backchannel_logout,
         created_at: now,
         disabled_at: None,
         revoked_until: None,

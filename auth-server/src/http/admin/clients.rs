@@ -33,6 +33,12 @@ pub(super) struct Create {
     #[serde(default)]
     #[schemars(length(max = 10))]
     post_logout_redirect_uris: Vec<Address>,
+    /// An address that is told when a session ends in which the client got an ID token (OpenID Connect Back-Channel Logout): https,
+    /// or http on loopback.
+    backchannel_logout_uri: Option<Address>,
+    /// Whether the client needs to be told which session; it always is.
+    #[serde(default)]
+    backchannel_logout_session_required: bool,
     /// How the client proves itself.
     token_endpoint_auth_method: Method,
     /// Give the client this identifier instead of a new one.
@@ -91,6 +97,8 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
         client_name: name,
         redirect_uris,
         post_logout_redirect_uris,
+        backchannel_logout_uri,
+        backchannel_logout_session_required,
         client_id,
         ceiling,
         ceiling_nodes: ceiling_places,
@@ -102,6 +110,8 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
         name,
         redirect_uris,
         post_logout_redirect_uris,
+        backchannel_logout_uri: backchannel_logout_uri.map(|address| address.0),
+        backchannel_logout_session_required,
         kind,
         client_id,
         ceiling,

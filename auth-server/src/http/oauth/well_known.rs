@@ -137,6 +137,8 @@ fn describe(policy: &Policy, ring: &Ring) -> AuthorizationServerMetadata {
             "email_verified",
         ]),
         end_session_endpoint: Some(url(policy, Name::EndSession)),
+        backchannel_logout_supported: true,
+        backchannel_logout_session_supported: true,
         prompt_values_supported: texts(&["none", "login", "consent", "select_account"]),
         request_parameter_supported: false,
         request_uri_parameter_supported: false,

@@ -24,12 +24,13 @@ use crate::{
 };
 
 /// Every table, in an order in which no row refers to a later one. Their columns are asked of the database.
-pub(super) const TABLES: [&str; 24] = [
+pub(super) const TABLES: [&str; 25] = [
     "users",
     "identities",
     "setup_links",
     "account_links",
     "sessions",
+    "logouts",
     "second_factors",
     "recovery_codes",
     "passkeys",

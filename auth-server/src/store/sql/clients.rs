@@ -13,7 +13,7 @@ use sqlx::query::Query;
 
 use super::{
     Database, Db, audit, ends, retry,
-    rows::{self, client_columns, json_about, json_list, origin_word},
+    rows::{self, client_columns, json_about, json_backchannel_logout, json_list, origin_word},
 };
 use crate::{
     domain::{
@@ -27,8 +27,8 @@ use crate::{
 macro_rules! insert {
     () => {
         "insert into clients (id, name, origin, redirect_uris, post_logout_redirect_uris, grant_types, auth_method, secret_hash,
-        former_secret_hash, ceiling, ceiling_places, created_at, disabled_at, revoked_until, about)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        former_secret_hash, ceiling, ceiling_places, backchannel_logout, created_at, disabled_at, revoked_until, about)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     };
 }
 
@@ -47,7 +47,7 @@ impl Clients for Database {
             post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
             auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, former_secret_hash = excluded.former_secret_hash,
             ceiling = excluded.ceiling,
-            ceiling_places = excluded.ceiling_places,
+            ceiling_places = excluded.ceiling_places, backchannel_logout = excluded.backchannel_logout,
             about = excluded.about"
         ));
         bind(put, client).execute(&self.writer).await?;
@@ -146,6 +146,7 @@ impl Database {
             .bind(id.as_str())
             .execute(&mut *tx)
             .await?;
+        sqlx::query("delete from logouts where client_id = $1").bind(id.as_str()).execute(&mut *tx).await?;
         let deleted =
             sqlx::query("delete from clients where id = $1").bind(id.as_str()).execute(&mut *tx).await?;
         if deleted.rows_affected() == 0 {
@@ -187,6 +188,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(former)
         .bind(client.ceiling.as_deref())
         .bind(json_list(places.iter().map(String::as_str)))
+        .bind(client.backchannel_logout.as_ref().map(json_backchannel_logout))
         .bind(client.created_at.seconds())
         .bind(client.disabled_at.map(Timestamp::seconds))
         .bind(client.revoked_until.map(Timestamp::seconds))

@@ -108,8 +108,8 @@ pub(super) async fn insert(
 ) -> sqlx::Result<()> {
     let sql =
         "insert into grants (id, user_id, client_id, client_row, resource, resource_row, organization, oidc,
-        allowance, method, auth_time, sign_in, created_at, expires_at, revoked_until)
-        values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        allowance, method, auth_time, sign_in, session_id, created_at, expires_at, revoked_until)
+        values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     sqlx::query(sql)
         .bind(grant.id.as_str())
         .bind(grant.user_id.as_str())
@@ -122,6 +122,7 @@ pub(super) async fn insert(
         .bind(grant.method.as_str())
         .bind(grant.auth_time.seconds())
         .bind(grant.sign_in.as_str())
+        .bind(grant.session.as_str())
         .bind(grant.created_at.seconds())
         .bind(grant.expires_at.seconds())
         .bind(revoked_until.map(Timestamp::seconds))

@@ -15,7 +15,7 @@ use super::{
     rows::{
         self, Row, cell, grant_columns, json_list, list, maybe_time, read, senseless, time, user_columns,
     },
-    users,
+    sessions, users,
 };
 use crate::{
     domain::{
@@ -273,7 +273,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        end_sessions(identity, event.at, &mut tx).await?;
+        sessions::end_at_provider(&identity.user_id, &identity.provider, event.at, &mut tx).await?;
         unite(&identity.user_id, &mut tx).await?;
         audit::record(event, &mut tx).await?;
         self.commit_and_nudge(tx).await?;
@@ -291,7 +291,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        end_sessions(identity, event.at, &mut tx).await?;
+        sessions::end_at_provider(&identity.user_id, &identity.provider, event.at, &mut tx).await?;
         unite(&identity.user_id, &mut tx).await?;
         audit::record(event, &mut tx).await?;
         tx.commit().await?;
@@ -300,11 +300,7 @@ impl Database {
 
     async fn try_forget_provider(&self, provider: &str, now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("update sessions set ended_at = $1 where ended_at is null and provider = $2")
-            .bind(now.seconds())
-            .bind(provider)
-            .execute(&mut *tx)
-            .await?;
+        sessions::end_of_provider(provider, now, &mut tx).await?;
         let sql =
             "select user_id from identities where provider = $1 and group_names <> '[]' order by user_id";
         let people: Vec<String> = sqlx::query_scalar(sql).bind(provider).fetch_all(&mut *tx).await?;
@@ -344,14 +340,6 @@ async fn person_of(id: &IdentityId, tx: &mut Transaction<'_, Db>) -> Result<Opti
     let sql = "select user_id from identities where id = $1";
     let found: Option<String> = sqlx::query_scalar(sql).bind(id.as_str()).fetch_optional(&mut **tx).await?;
     found.map(|text| UserId::parse(&text).ok_or_else(|| senseless("identities.user_id"))).transpose()
-}
-
-/// Ends the sessions that were opened through an identity.
-async fn end_sessions(identity: &Identity, now: Timestamp, tx: &mut Transaction<'_, Db>) -> Result<()> {
-    let sql = "update sessions set ended_at = $1 where ended_at is null and user_id = $2 and provider = $3";
-    let ended = sqlx::query(sql).bind(now.seconds()).bind(identity.user_id.as_str()).bind(&identity.provider);
-    ended.execute(&mut **tx).await?;
-    Ok(())
 }
 
 /// Two identities of one person that change at once must not each miss the other.

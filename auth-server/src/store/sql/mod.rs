@@ -24,6 +24,7 @@ mod feed;
 mod grants;
 mod identities;
 mod lists;
+mod logouts;
 mod organizations;
 mod pages;
 mod passkeys;

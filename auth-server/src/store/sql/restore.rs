@@ -75,6 +75,8 @@ async fn end_all(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<
     // It may have been used since; the next start makes another one if there is still no administrator.
     sqlx::query("delete from setup_links where used_at is null").execute(&mut **tx).await?;
     sqlx::query("delete from account_links where used_at is null").execute(&mut **tx).await?;
+    // The lost database may have told them, of sessions that are long over.
+    sqlx::query("delete from logouts").execute(&mut **tx).await?;
     let issuer = verdict.issuer().as_str();
     feed::push(Claim::Iss, issuer, Some(verdict.at()), verdict.forget_at(), tx).await?;
     Ok(ended.rows_affected())

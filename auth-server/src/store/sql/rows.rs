@@ -16,7 +16,8 @@ mod cells;
 
 use self::cells::scope;
 pub(super) use self::cells::{
-    cell, json_about, json_allowance, json_list, json_scope, list, maybe_time, read, senseless, time,
+    cell, json_about, json_allowance, json_backchannel_logout, json_list, json_scope, list, maybe_time, read,
+    senseless, time,
 };
 use super::Db;
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         code::StoredCode,
         email::Email,
         grant::{EndReason, Ended, Grant, Method, Use},
-        ids::{EventId, GrantId, OrganizationId, UserId},
+        ids::{EventId, GrantId, OrganizationId, SessionId, UserId},
         organization::Place,
         refresh::RefreshToken,
         resource::{Access, PermissionMode, Resource},
@@ -52,7 +53,7 @@ macro_rules! user_columns {
 
 macro_rules! session_columns {
     () => {
-        r#"sessions.hash as "sessions.hash", sessions.user_id as "sessions.user_id",
+        r#"sessions.hash as "sessions.hash", sessions.id as "sessions.id", sessions.user_id as "sessions.user_id",
         sessions.method as "sessions.method", sessions.address as "sessions.address",
         sessions.agent as "sessions.agent", sessions.auth_time as "sessions.auth_time", sessions.last_seen_at as "sessions.last_seen_at",
         sessions.provider as "sessions.provider", sessions.ended_at as "sessions.ended_at""#
@@ -67,6 +68,7 @@ macro_rules! client_columns {
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
         clients.former_secret_hash as "clients.former_secret_hash",
         clients.ceiling as "clients.ceiling", clients.ceiling_places as "clients.ceiling_places",
+        clients.backchannel_logout as "clients.backchannel_logout",
         clients.created_at as "clients.created_at",
         clients.disabled_at as "clients.disabled_at", clients.revoked_until as "clients.revoked_until",
         clients.about as "clients.about""#
@@ -89,7 +91,8 @@ macro_rules! grant_columns {
         r#"grants.id as "grants.id", grants.user_id as "grants.user_id", grants.client_id as "grants.client_id",
         grants.resource as "grants.resource", grants.organization as "grants.organization",
         grants.oidc as "grants.oidc", grants.allowance as "grants.allowance",
-        grants.auth_time as "grants.auth_time", grants.sign_in as "grants.sign_in", grants.created_at as "grants.created_at",
+        grants.auth_time as "grants.auth_time", grants.sign_in as "grants.sign_in",
+        grants.session_id as "grants.session_id", grants.created_at as "grants.created_at",
         grants.expires_at as "grants.expires_at", grants.method as "grants.method",
         grants.last_used_at as "grants.last_used_at", grants.last_used_address as "grants.last_used_address",
         grants.last_used_agent as "grants.last_used_agent", grants.revoked_until as "grants.revoked_until",
@@ -159,6 +162,7 @@ pub(super) fn user(row: &Row) -> Result<User> {
 
 pub(super) fn session(row: &Row) -> Result<Session> {
     Ok(Session {
+        id: read(row, "sessions.id", SessionId::parse)?,
         hash: read(row, "sessions.hash", SecretHash::from_text)?,
         user_id: read(row, "sessions.user_id", UserId::parse)?,
         method: read(row, "sessions.method", SignInMethod::parse)?,
@@ -198,6 +202,9 @@ pub(super) fn client(row: &Row) -> Result<Client> {
         },
         ceiling: cell(row, "clients.ceiling")?,
         ceiling_places: list(row, "clients.ceiling_places", Place::parse)?,
+        backchannel_logout: cell::<Option<&str>>(row, "clients.backchannel_logout")?
+            .map(|text| serde_json::from_str(text).map_err(|_| senseless("clients.backchannel_logout")))
+            .transpose()?,
         created_at: time(row, "clients.created_at")?,
         disabled_at: maybe_time(row, "clients.disabled_at")?,
         revoked_until: maybe_time(row, "clients.revoked_until")?,
@@ -253,6 +260,7 @@ pub(super) fn grant(row: &Row) -> Result<Grant> {
         allowance: read(row, "grants.allowance", |text| serde_json::from_str(text).ok())?,
         auth_time: time(row, "grants.auth_time")?,
         sign_in: read(row, "grants.sign_in", SignInMethod::parse)?,
+        session: read(row, "grants.session_id", SessionId::parse)?,
         created_at: time(row, "grants.created_at")?,
         expires_at: time(row, "grants.expires_at")?,
         method: read(row, "grants.method", Method::parse)?,

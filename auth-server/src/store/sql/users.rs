@@ -142,11 +142,7 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        sqlx::query("update sessions set ended_at = $1 where ended_at is null and user_id = $2")
-            .bind(sweep.at().seconds())
-            .bind(user.as_str())
-            .execute(&mut *tx)
-            .await?;
+        end_others(user, None, sweep.at(), &mut tx).await?;
         audit::record(&ended.told(event), &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)

@@ -117,6 +117,8 @@ fn rest(name: &str) -> String {
         "insert into setup_links (id, hash, created_at, used_at) values (1, 'h{name}', 1800000000, null);
         insert into account_links (hash, email, group_names, created_at, expires_at)
         values ('l{name}', 'carol@example.test', '[]', 1800000000, 1800086400);
+        insert into logouts (client_id, session_id, user_id, created_at, tries, due_at)
+        values ('app', 'sid_01ARZ3NDEKTSV4RRFFQ69G5FAV', 'usr_01ARZ3NDEKTSV4RRFFQ69G5FAV', 1800000000, 1, 1800000005);
         insert into second_factors (user_id, sealed, last_step, created_at)
         select id, 'sealed', 5, 1800000000 from users where email = 'bob@example.test';
         insert into recovery_codes (hash, user_id, used_at)

@@ -244,6 +244,7 @@ async fn after_a_restore_every_token_from_before_is_refused(backend: &Backend) {
         assert_eq!(target.number("select count(*) from audit_checkpoints").await, facts - 1);
         assert!(target.number("select count(*) from setup_links").await == 0);
         assert!(target.number("select count(*) from account_links").await == 0);
+        assert!(target.number("select count(*) from logouts").await == 0);
         assert!(target.number("select count(*) from sessions where ended_at is null").await == 0);
         assert!(target.number("select count(*) from grants where ended_at is null").await == 0);
         store.close().await;

@@ -185,12 +185,13 @@ async fn a_row_that_does_not_fit_changes_nothing(backend: &Backend) {
     source.drop().await;
 }
 
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 25] = [
     "users",
     "identities",
     "setup_links",
     "account_links",
     "sessions",
+    "logouts",
     "second_factors",
     "recovery_codes",
     "passkeys",

@@ -26,6 +26,10 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where people may be sent after they signed out.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that a session ended (OpenID Connect Back-Channel Logout).
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether it needs to be told which session; it always is.
+    pub backchannel_logout_session_required: bool,
     /// What it may ask the token endpoint for.
     pub grant_types: Vec<String>,
     /// The highest tier it can be given.
@@ -54,6 +58,11 @@ impl From<&client::Client> for Client {
             },
             redirect_uris: texts(&client.redirect_uris),
             post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
+            backchannel_logout_uri: client.backchannel_logout.as_ref().map(|logout| logout.uri.clone()),
+            backchannel_logout_session_required: client
+                .backchannel_logout
+                .as_ref()
+                .is_some_and(|logout| logout.session_required),
             grant_types: client.grant_types.iter().map(|grant| grant.as_str().to_owned()).collect(),
             ceiling: client.ceiling.clone(),
             ceiling_nodes: client.ceiling_places.iter().map(ToString::to_string).collect(),

@@ -9,7 +9,10 @@ use doorward_shared::{
 use sqlx::Row as _;
 
 use super::{super::Db, Row};
-use crate::store::{Result, StoreError};
+use crate::{
+    domain::backchannel_logout::BackchannelLogout,
+    store::{Result, StoreError},
+};
 
 /// The form in which a set is stored: a JSON array of texts.
 pub(in super::super) fn json_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
@@ -20,6 +23,12 @@ pub(in super::super) fn json_list<'a>(items: impl Iterator<Item = &'a str>) -> S
 pub(in super::super) fn json_about(about: &About) -> String {
     // Texts always serialise.
     serde_json::to_string(about).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// The form in which it is stored where a client is told that a session ended.
+pub(in super::super) fn json_backchannel_logout(logout: &BackchannelLogout) -> String {
+    // A text and a word always serialise.
+    serde_json::to_string(logout).unwrap_or_default()
 }
 
 /// The form in which an allowance is stored: the same one for all that allow the same.

@@ -1,0 +1,67 @@
+//! Clients are told that a session ended (OpenID Connect Back-Channel Logout 1.0). Whom to tell was written down with the end; any
+//! replica sends it, at least once.
+
+use std::time::Duration;
+
+use doorward_shared::{jose::logout_token, time::Timestamp};
+use futures_util::future::join_all;
+
+use super::{Context, random_hex};
+use crate::{
+    domain::{
+        audit::{Action, Actor, Event},
+        backchannel_logout::{Next, PendingLogout},
+    },
+    store::{Applied, StoreError},
+};
+
+/// Between two looks at what is due.
+pub const EVERY: Duration = Duration::from_secs(1);
+/// Most clients that are told at the same time.
+const AT_ONCE: u32 = 16;
+
+/// Tells whoever is due.
+pub async fn tick(ctx: &Context) -> Result<(), StoreError> {
+    let now = ctx.now();
+    let due = ctx.store.due_logouts(now, AT_ONCE).await?;
+    join_all(due.iter().map(|logout| tell(ctx, logout, now))).await.into_iter().collect()
+}
+
+async fn tell(ctx: &Context, logout: &PendingLogout, now: Timestamp) -> Result<(), StoreError> {
+    if ctx.store.claim_logout(logout, PendingLogout::claimed_until(now)).await? == Applied::Lost {
+        return Ok(());
+    }
+    let (client_id, session) = (&logout.client_id, &logout.session);
+    let Err(reason) = send(ctx, logout, now).await else {
+        tracing::debug!(%client_id, %session, "told a client that a session ended");
+        // Lost: it took so long that somebody else tried too.
+        let _settled = ctx.store.settle_logout(logout, None).await?;
+        return Ok(());
+    };
+    let _settled = match logout.after_failure(now) {
+        Next::Again(at) => {
+            tracing::info!(%client_id, %session, reason, "a client could not be told that a session ended; trying again");
+            ctx.store.postpone_logout(logout, at).await?
+        }
+        Next::GiveUp => {
+            tracing::warn!(%client_id, %session, reason, "a client could not be told that a session ended; given up");
+            ctx.store.settle_logout(logout, Some(&undelivered(ctx, logout, &reason, now))).await?
+        }
+    };
+    Ok(())
+}
+
+async fn send(ctx: &Context, logout: &PendingLogout, now: Timestamp) -> Result<(), String> {
+    let claims = logout.token(random_hex(ctx.entropy.as_ref()), &ctx.policy.issuer, now);
+    let signer = ctx.keys.signer().map_err(|error| error.to_string())?;
+    let token = signer.sign(logout_token::TYPE, &claims).map_err(|error| error.to_string())?;
+    ctx.relying_parties.tell(&logout.uri, &token).await.map_err(|error| error.to_string())
+}
+
+fn undelivered(ctx: &Context, logout: &PendingLogout, reason: &str, now: Timestamp) -> Event {
+    Event::new(Action::LogoutUndelivered, Actor::Server, now, ctx.entropy.as_ref())
+        .on(&logout.client_id)
+        .with("sid", logout.session.as_str())
+        .with("user", logout.user_id.as_str())
+        .with("reason", reason)
+}
