@@ -76,6 +76,11 @@ const press = async (page, button) => {
 };
 
 await withBrowser(async (page) => {
+  await page.goto(`${issuer}/forgot`);
+  await look(page, 'forgot');
+  await page.fill('input[name=email]', USER_EMAIL);
+  await press(page, 'button[name=action][value=ask]');
+  await look(page, 'forgot-asked');
   await page.goto(authorizeUrl);
   await look(page, 'login');
   await page.fill('input[name=email]', USER_EMAIL);

@@ -120,3 +120,6 @@ fn login(reader: &mut Reader) -> Option<(String, Password)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use super::{
     settings::{Form, SETTINGS, UPSTREAM},
     *,
 };
-use crate::{domain::policy::ReplayError, mail::Tls, store::Location};
+use crate::{domain::policy::ReplayError, store::Location};
 
 const FILE: &str = "doorward.toml";
 
@@ -19,7 +19,7 @@ pub(super) fn refused(file: &str, variables: &[(&str, &str)]) -> String {
     read(file, variables).expect_err("it should be refused").join("\n")
 }
 
-fn effective(config: &Config, key: &str) -> (String, String) {
+pub(super) fn effective(config: &Config, key: &str) -> (String, String) {
     let found = config.effective.iter().find(|effective| effective.key == key).expect("the key exists");
     (found.value().unwrap_or_default(), found.source.to_string())
 }
@@ -152,24 +152,6 @@ fn every_value_that_makes_no_sense_is_refused_with_what_to_write_instead() {
         ("registration", "app_schemes = [\"javascript\"]", "remove it"),
         ("registration", "app_schemes = [\"Cursor:\"]", "without a colon"),
         ("registration", "overall = 0", "write a whole number from 1"),
-        ("mail", "from = \"a@b.test\"", "it means nothing without mail.host"),
-        ("mail", "host = \"smtp://mail.test\"\nfrom = \"a@b.test\"", "is no host name"),
-        ("mail", "host = \"mail.test\"", "write the address that mail comes from too"),
-        ("mail", "host = \"mail.test\"\nfrom = \"Doorward\"", "write an address such as"),
-        ("mail", "host = \"mail.test\"\nfrom = \"a@b.test\"\ntls = \"none\"", "is another machine"),
-        (
-            "mail",
-            "host = \"mail.test\"\nfrom = \"a@b.test\"\ntls = \"ssl\"",
-            "write one of starttls, implicit, none",
-        ),
-        ("mail", "host = \"mail.test\"\nfrom = \"a@b.test\"\nport = 65536", "from 1 to 65535"),
-        ("mail", "host = \"mail.test\"\nfrom = \"a@b.test\"\nuser = \"x\"", "write mail.password_file"),
-        ("mail", "host = \"mail.test\"\nfrom = \"a@b.test\"\npassword = \"x\"", "write mail.user too"),
-        (
-            "mail",
-            "host = \"mail.test\"\nfrom = \"a@b.test\"\nuser = \"x\"\npassword_file = \"/nonexistent\"",
-            "name a file",
-        ),
         ("limits", "token_failures = -1", "write a whole number from 1"),
         ("limits", "sign_in_failures = 4294967296", "write a whole number from 1"),
         ("fixed_client", "client_id = \"a b\"", "printable ASCII without space"),
@@ -265,46 +247,6 @@ fn the_redis_url_can_come_from_a_file_of_its_own() {
     assert_eq!(config.ephemeral, ephemeral::Location::Redis("redis://:hunter2@redis".into()));
     assert_eq!(effective(&config, "ephemeral.url"), ("redis://:***@redis".into(), name));
     assert!(both.contains("keep one of them"), "{both}");
-}
-
-#[test]
-fn mail_is_off_until_a_server_and_a_sender_are_named() {
-    assert!(read("", &[]).unwrap().mail.is_none());
-    let on = "[mail]\nhost = \"mail.test\"\nfrom = \"Doorward <a@b.test>\"";
-    for (more, tls, port) in [
-        ("", Tls::StartTls, 587),
-        ("tls = \"implicit\"", Tls::Implicit, 465),
-        ("port = 2525", Tls::StartTls, 2525),
-        ("host = \"127.0.0.1\"\ntls = \"none\"", Tls::None, 25),
-    ] {
-        let text = if more.starts_with("host") {
-            on.replace("host = \"mail.test\"", more)
-        } else {
-            format!("{on}\n{more}")
-        };
-        let config = read(&text, &[]).unwrap();
-        assert_eq!(effective(&config, "mail.port").0, port.to_string());
-        let mail = config.mail.unwrap();
-        assert_eq!((mail.tls, mail.port, mail.login), (tls, port, None));
-        assert!(config.policy.mail);
-    }
-}
-
-#[test]
-fn a_mail_password_is_never_shown_and_can_come_from_a_file_of_its_own() {
-    let on = "[mail]\nhost = \"mail.test\"\nfrom = \"a@b.test\"\nuser = \"doorward\"";
-    let path = std::env::temp_dir().join(format!("doorward-config-{}.mail", std::process::id()));
-    std::fs::write(&path, " hunter2 \n").unwrap();
-    let name = path.display().to_string();
-    let filed = read(on, &[("DOORWARD__MAIL__PASSWORD_FILE", &name)]);
-    let both = refused(&format!("{on}\npassword = \"hunter2\""), &[("DOORWARD__MAIL__PASSWORD_FILE", &name)]);
-    std::fs::remove_file(&path).unwrap();
-    let (_, password) = filed.unwrap().mail.unwrap().login.unwrap();
-    assert_eq!(password.0, " hunter2 ");
-    assert!(both.contains("keep one of them") && !both.contains("hunter2"), "{both}");
-    let config = read(on, &[("DOORWARD__MAIL__PASSWORD", "hunter2")]).unwrap();
-    assert_eq!(effective(&config, "mail.password").0, "***");
-    assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 #[test]

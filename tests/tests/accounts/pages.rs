@@ -2,13 +2,15 @@
 
 use e2e::client::Client;
 use e2e::driver::pages;
-use e2e::house::{House, Store};
+use e2e::house::{House, Plan, Store};
 use e2e::session::Session;
+use e2e::smtp::Postbox;
 use serde_json::json;
 
 #[tokio::test]
 async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard() {
-    let house = House::start(Store::Sqlite).await;
+    let postbox = Postbox::open();
+    let house = House::build(postbox.for_mail_of(Plan::on(Store::Sqlite))).await;
     let session = Session::begin(&house, &["write"]).await;
     for organization in ["Acme", "Globex"] {
         house.cli(&["organization", "create", organization], "").ok();
@@ -39,7 +41,7 @@ async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard
         &session.client.redirect_uri,
     );
     let looks = pages(&house, house.alice(), &client.request().url()).await;
-    assert_eq!(looks.len(), 15 * 4, "{looks:#?}");
+    assert_eq!(looks.len(), 17 * 4, "{looks:#?}");
     for look in looks {
         let (nothing, at) = (json!([]), format!("{} in {}", look["page"], look["look"]));
         assert_eq!(look["found"], nothing, "{at}: axe-core");
