@@ -149,7 +149,7 @@ async fn new_credentials_of_a_resource_server_leave_who_may_what() {
     let asks = async |secret: &str| {
         let form = [("token", "x"), ("client_id", id.as_str()), ("client_secret", secret)];
         let url = format!("{}/oauth2/introspect", house.issuer());
-        reqwest::Client::new().post(url).form(&form).send().await.expect("an answer").status().as_u16()
+        e2e::process::client().post(url).form(&form).send().await.expect("an answer").status().as_u16()
     };
     assert_eq!((asks(&first).await, asks("dws_wrong").await), (200, 401));
     let path = format!("/resources/{id}");
