@@ -72,6 +72,7 @@ create table sessions (
     address text,
     agent text,
     auth_time bigint not null,
+    proved_at bigint,
     last_seen_at bigint not null,
     provider text,
     ended_at bigint

@@ -9,6 +9,7 @@ use doorward_shared::{
     authorization::{AuthorizationParams, AuthorizationRequest, Unreadable, response_location},
     client_id::ClientId,
     error::{ErrorCode, OAuthError},
+    form::Form,
     issuer::Issuer,
     jose::id_token::Hint,
     permission::OIDC_SCOPES,
@@ -148,6 +149,14 @@ pub enum Pause {
     Tampered(Tampered),
 }
 
+/// True when a request, not validated yet, may ask for a proof of now (OpenID Connect Core §3.1.2.1).
+pub fn asks_for_proof(query: &str) -> bool {
+    let form = Form::parse(query).unwrap_or_default();
+    let one = |name| form.one(name).ok().flatten();
+    one("max_age").is_some()
+        || one("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == "login"))
+}
+
 impl Parsed {
     /// Reads who asks and where the answer is wanted.
     pub fn parse(query: &str) -> Result<Self, PageError> {
@@ -272,18 +281,22 @@ impl Validated {
             let error = OAuthError::new(ErrorCode::LoginRequired, text);
             Err(Pause::Refuse(Box::new(self.address.refuse(error))))
         };
-        let signed_in = signed_in
-            .filter(|signed_in| signed_in.user.disabled_at.is_none())
-            .filter(|signed_in| self.is_fresh_enough(signed_in, now));
-        match signed_in {
+        let signed_in = signed_in.filter(|signed_in| signed_in.user.disabled_at.is_none());
+        let unproved = signed_in.as_ref().is_some_and(|found| found.freshness == Freshness::Unproved);
+        match signed_in.filter(|signed_in| self.is_fresh_enough(signed_in, now)) {
             Some(signed_in) if self.means(&signed_in.user) => {
                 let SignedIn { session, user, .. } = signed_in;
                 Ok(Authenticated { request: self, session, user })
             }
             // Whoever was asked to sign in and is somebody else has answered (OpenID Connect Core §3.1.2.1).
-            Some(signed_in) if signed_in.freshness == Freshness::ForThisRequest => {
+            Some(signed_in) if signed_in.freshness != Freshness::Earlier => {
                 refuse("somebody else signed in than the id_token_hint is about")
             }
+            // They did what was asked; asking again would end nowhere.
+            None if unproved => refuse(
+                "the provider at which the person signed in does not say that they proved themselves anew; sign in here in \
+                 another way",
+            ),
             _ if self.params.prompt.none => refuse(match self.hint {
                 Some(_) => "the person of the id_token_hint is not signed in; ask without prompt=none",
                 None => "nobody is signed in; ask without prompt=none",
@@ -294,7 +307,8 @@ impl Validated {
 
     /// A sign-in of this very second is no answer to `max_age=0`, which asks for a new one as `prompt=login` does.
     fn is_fresh_enough(&self, signed_in: &SignedIn, now: Timestamp) -> bool {
-        let young = |max: Seconds| max > Seconds::new(0) && now.since(signed_in.session.auth_time) <= max;
+        let age = signed_in.session.proved_at.map(|at| now.since(at));
+        let young = |max: Seconds| max > Seconds::new(0) && age.is_some_and(|age| age <= max);
         signed_in.freshness == Freshness::ForThisRequest
             || (self.params.max_age.is_none_or(young) && !self.params.prompt.login)
     }
@@ -400,7 +414,7 @@ impl Consented {
                 oidc: params.scope,
                 organization: self.agreement.organization,
                 allowance: self.agreement.allowance,
-                auth_time: session.auth_time,
+                auth_time: session.authenticated_at(),
                 sign_in: session.method,
                 session: session.id,
                 created_at: now,

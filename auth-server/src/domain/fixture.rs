@@ -141,6 +141,7 @@ pub(super) fn session(user: &User) -> Session {
         address: None,
         agent: None,
         auth_time: NOW,
+        proved_at: Some(NOW),
         last_seen_at: NOW,
         provider: None,
         ended_at: None,

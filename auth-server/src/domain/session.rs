@@ -26,8 +26,10 @@ pub struct Session {
     pub address: Option<String>,
     /// What their browser calls itself, shortened.
     pub agent: Option<String>,
-    /// When they proved themselves; `auth_time` of ID tokens.
+    /// When they signed in here. The age of the session counts from then.
     pub auth_time: Timestamp,
+    /// When they proved themselves, as far as that is known: a provider may go by a sign-in of long ago, and may not say of when.
+    pub proved_at: Option<Timestamp>,
     /// When the session was last used, to the minute.
     pub last_seen_at: Timestamp,
     /// The upstream provider at which they did, if it was one.
@@ -54,6 +56,8 @@ pub enum Freshness {
     Earlier,
     /// The person signed in to go on with this request.
     ForThisRequest,
+    /// They did, at a provider that does not say that they proved themselves since the request came.
+    Unproved,
 }
 
 /// How somebody proved who they are.
@@ -107,6 +111,8 @@ impl SignInMethod {
 
 /// How long a sign-in counts as recent.
 pub const FRESH: Seconds = Seconds::minutes(5);
+/// How far the clock of a provider may be off.
+const SKEW: Seconds = Seconds::minutes(1);
 
 impl Session {
     /// True while the session is worth something.
@@ -116,9 +122,19 @@ impl Session {
             && now < self.auth_time.plus(policy.absolute)
     }
 
-    /// True while the sign-in is recent enough for what cannot be undone.
+    /// True while the proof is recent enough for what cannot be undone; never, when it is not known of when it is.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.auth_time).get() <= FRESH.get()
+        self.proved_at.is_some_and(|at| now.since(at) <= FRESH)
+    }
+
+    /// True when they proved themselves since a moment.
+    pub fn is_proved_since(&self, moment: Timestamp) -> bool {
+        self.proved_at.is_some_and(|at| at.plus(SKEW) >= moment)
+    }
+
+    /// `auth_time` of tokens: when they proved themselves, or signed in here where that is all that is known.
+    pub fn authenticated_at(&self) -> Timestamp {
+        self.proved_at.unwrap_or(self.auth_time)
     }
 
     /// True when its last use should be written down: at most once a minute, so that reading pages does not write.
@@ -149,6 +165,7 @@ mod tests {
             address: None,
             agent: None,
             auth_time: start,
+            proved_at: Some(start),
             last_seen_at: start,
             provider: None,
             ended_at: None,
@@ -160,6 +177,25 @@ mod tests {
         assert!(!Session { ended_at: Some(start), ..session.clone() }.is_live(&policy, start));
         assert!(session.is_fresh(start.plus(Seconds::minutes(5))));
         assert!(!session.is_fresh(start.plus(Seconds::new(301))));
+    }
+
+    #[test]
+    fn a_session_is_as_fresh_as_the_proof_behind_it() {
+        let now = Timestamp::from_seconds(1_000_000);
+        let user = crate::domain::fixture::user();
+        let of = |proved_at| Session { auth_time: now, proved_at, ..crate::domain::fixture::session(&user) };
+        let hour = Seconds::hours(1);
+        for (proved_at, fresh, told) in [
+            (Some(now), true, now),
+            (Some(now.minus(hour)), false, now.minus(hour)),
+            // Who does not say when has not just proved anything.
+            (None, false, now),
+        ] {
+            let session = of(proved_at);
+            assert_eq!(session.is_fresh(now), fresh);
+            assert_eq!(session.is_proved_since(now.plus(Seconds::new(30))), fresh);
+            assert_eq!(session.authenticated_at(), told);
+        }
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct PendingUpstream {
     pub browser: String,
     /// The authorization request that waits for it, if one does.
     pub request: Option<String>,
+    /// The word for the page that asked for a proof, if one did.
+    pub then: Option<String>,
 }
 
 /// An upstream account that could be linked to a local one, as soon as that is proved.

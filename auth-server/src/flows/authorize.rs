@@ -12,7 +12,7 @@ use super::{Context, Peer, clients, id_token::read_hint, login, reach};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        authorize::{Asked, Bound, PageError, Parsed, Pause, RedirectError, Validated},
+        authorize::{self, Asked, Bound, PageError, Parsed, Pause, RedirectError, Validated},
         code::IssuedCode,
         consent::{Answer, Decision, Tampered},
         ids::{GrantId, RequestId},
@@ -126,6 +126,16 @@ pub async fn note_sign_in(
     let pending = take(ctx, &id, now).await?;
     park(ctx, &id, &PendingRequest { signed_in: Some(session.to_text()), ..pending }, now).await;
     Ok(id)
+}
+
+/// Whether a request waits in this browser that may ask for a new proof of who is there.
+pub(super) async fn asks_for_proof(
+    ctx: &Context,
+    id: &str,
+    browser: &Secret<BrowserCookie>,
+    now: Timestamp,
+) -> bool {
+    waiting(ctx, id, browser, now).await.is_ok_and(|(_, pending)| authorize::asks_for_proof(&pending.query))
 }
 
 /// Takes the answer of the consent page. A request is answered once: whoever comes second finds it gone.
@@ -275,7 +285,12 @@ fn consent_given(ctx: &Context, issued: &IssuedCode, peer: &Peer, now: Timestamp
 
 fn freshen(found: SignedIn, pending: &PendingRequest) -> SignedIn {
     let for_this = pending.signed_in.as_deref() == Some(found.session.hash.to_text().as_str());
-    SignedIn { freshness: if for_this { Freshness::ForThisRequest } else { Freshness::Earlier }, ..found }
+    let freshness = match for_this {
+        false => Freshness::Earlier,
+        true if found.session.is_proved_since(pending.asked_at) => Freshness::ForThisRequest,
+        true => Freshness::Unproved,
+    };
+    SignedIn { freshness, ..found }
 }
 
 fn sole<T>(mut all: Vec<T>) -> Option<T> {

@@ -219,22 +219,28 @@ pub(super) struct Proof<'a> {
     pub(super) password: Option<&'a PasswordHash>,
     /// The upstream provider that stands for them.
     pub(super) provider: Option<&'a str>,
+    /// When they proved themselves to it, if it says so.
+    pub(super) proved_at: Option<Timestamp>,
 }
 
 impl<'a> Proof<'a> {
     /// By the password that the account had when it was looked at.
     pub(super) fn by_password(user: &'a User, method: SignInMethod) -> Self {
-        Self { user: &user.id, method, password: Some(&user.password), provider: None }
+        Self { user: &user.id, method, password: Some(&user.password), provider: None, proved_at: None }
     }
 
     /// By something else that is kept here.
     pub(super) const fn by(method: SignInMethod, user: &'a UserId) -> Self {
-        Self { user, method, password: None, provider: None }
+        Self { user, method, password: None, provider: None, proved_at: None }
     }
 
     /// By an account at an upstream provider.
-    pub(super) const fn by_provider(provider: &'a str, user: &'a UserId) -> Self {
-        Self { user, method: SignInMethod::Upstream, password: None, provider: Some(provider) }
+    pub(super) const fn by_provider(
+        provider: &'a str,
+        user: &'a UserId,
+        proved_at: Option<Timestamp>,
+    ) -> Self {
+        Self { user, method: SignInMethod::Upstream, password: None, provider: Some(provider), proved_at }
     }
 }
 
@@ -248,7 +254,9 @@ pub(super) async fn open(
     now: Timestamp,
 ) -> Result<Option<Opened>, StoreError> {
     let before = behind(ctx, old).await?;
-    let Proof { user, method, password, provider } = proof;
+    let Proof { user, method, password, provider, proved_at } = proof;
+    // Elsewhere it may have been long ago; here it was this moment.
+    let proved_at = if provider.is_some() { proved_at.map(|at| at.min(now)) } else { Some(now) };
     let seen = peer.uses(now);
     let cookie = Secret::<SessionCookie>::generate(ctx.entropy.as_ref());
     let session = Session {
@@ -259,6 +267,7 @@ pub(super) async fn open(
         address: seen.address,
         agent: seen.agent,
         auth_time: now,
+        proved_at,
         last_seen_at: now,
         provider: provider.map(String::from),
         ended_at: None,

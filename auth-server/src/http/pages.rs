@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use self::upstream::{ProviderLink, provider_links};
 use super::{
     Site,
+    browser::account::Section,
     endpoints::{ICON, Name, STYLESHEET, path},
     error::Trouble,
 };
@@ -211,9 +212,9 @@ pub(super) fn login(site: &Site, page: &LoginPage<'_>, csrf: &str, status: Statu
         script: proofs::script(site),
         rp: rp_id(&policy.issuer).unwrap_or_default(),
         providers: match page.then {
-            None => provider_links(policy, page.request),
-            // What comes after a proof of the account here is asked for here.
-            Some(_) => Vec::new(),
+            // What links an account at a provider is the proof of the one here.
+            Some(then) if then == Section::Link.word() => Vec::new(),
+            then => provider_links(policy, page.request, then),
         },
         forgot: forgot::address(site, page.request),
     };

@@ -1,5 +1,6 @@
 //! What claims say about a person.
 
+use doorward_shared::time::Timestamp;
 use openidconnect::{IdTokenClaims, core::CoreGenderClaim};
 use serde_json::{Map, Value};
 
@@ -13,6 +14,8 @@ pub(super) type Claims = IdTokenClaims<Others, CoreGenderClaim>;
 pub(super) struct Said {
     pub(super) subject: String,
     pub(super) groups: GroupsHeard,
+    /// When they proved themselves.
+    pub(super) auth_time: Option<Timestamp>,
     email: Option<String>,
     verified: Option<bool>,
     username: Option<String>,
@@ -22,6 +25,7 @@ pub(super) struct Said {
 /// What an ID token says.
 pub(super) fn of_id_token(provider: &Provider, claims: &Claims) -> Said {
     let words = Said {
+        auth_time: claims.auth_time().map(|at| Timestamp::from_seconds(at.timestamp())),
         email: claims.email().map(|email| email.as_str().to_owned()),
         verified: claims.email_verified(),
         username: claims.preferred_username().map(|name| name.as_str().to_owned()),
@@ -49,6 +53,7 @@ impl Said {
         Self {
             subject: subject.to_owned(),
             groups: GroupsHeard::Absent,
+            auth_time: None,
             email: None,
             verified: None,
             username: None,
@@ -98,6 +103,7 @@ impl Said {
             username: self.username.or(more.username),
             name: self.name.or(more.name),
             subject: self.subject,
+            auth_time: self.auth_time,
         }
     }
 

@@ -12,7 +12,7 @@ mod types;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use doorward_shared::issuer::Issuer;
+use doorward_shared::{issuer::Issuer, time::Timestamp};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -113,6 +113,8 @@ pub struct Answer {
     pub refresh_token: Option<Zeroizing<String>>,
     /// Whether anything was said about the person; a bare access token says nothing.
     pub heard: bool,
+    /// When they proved themselves there, if it says so.
+    pub auth_time: Option<Timestamp>,
 }
 
 impl fmt::Debug for Answer {
@@ -139,8 +141,8 @@ mod tests {
             groups: GroupsHeard::Absent,
         };
         let refresh_token = Some(Zeroizing::new("s3cret".to_owned()));
-        let answer = Answer { asserted, refresh_token, heard: true };
-        let begin = Begin { state: "s3cret", nonce: "s3cret", code_verifier: "s3cret" };
+        let answer = Answer { asserted, refresh_token, heard: true, auth_time: None };
+        let begin = Begin { state: "s3cret", nonce: "s3cret", code_verifier: "s3cret", anew: false };
         let given = Given { code: "s3cret", nonce: "s3cret", code_verifier: "s3cret" };
         assert!(!format!("{answer:?} {begin:?} {given:?}").contains("s3cret"));
     }

@@ -32,6 +32,7 @@ impl Client {
             }
             _ => None,
         };
+        let auth_time = said.as_ref().and_then(|said| said.auth_time);
         let heard = said.is_some() || more.is_some();
         let joined = match (said, more) {
             (Some(first), Some(second)) => first.and(second),
@@ -43,7 +44,7 @@ impl Client {
             (GroupsHeard::Overage, Some(graph)) => self.ask_graph(graph, tokens.access_token()).await,
             (groups, _) => groups.clone(),
         };
-        Ok(Answer { asserted: Asserted { groups, ..asserted }, refresh_token, heard })
+        Ok(Answer { asserted: Asserted { groups, ..asserted }, refresh_token, heard, auth_time })
     }
 
     async fn userinfo(

@@ -23,6 +23,7 @@ use super::{
     key::ALGORITHMS,
     types::{IdToken, Metadata, OidcClient, Tokens},
 };
+use crate::domain::upstream::Dialect;
 
 /// How long metadata and keys are used before they are fetched again.
 const KEEP: Seconds = Seconds::hours(1);
@@ -33,6 +34,8 @@ const SKEW: Seconds = Seconds::minutes(1);
 /// How old an ID token may be when it comes: it was made for this very answer.
 const MAX_AGE: Seconds = Seconds::minutes(10);
 
+/// Asks for `auth_time` in the ID token (OpenID Connect Core §5.5).
+const ASK_WHEN: &str = r#"{"id_token":{"auth_time":{"essential":true}}}"#;
 /// How long may be spent on metadata before a refresh token goes out: it would be a pity about the claim.
 const LOOK_UP: Duration = Duration::from_secs(3);
 
@@ -61,6 +64,8 @@ pub struct Begin<'a> {
     pub nonce: &'a str,
     /// Its hash goes there, and it itself with the code (RFC 7636).
     pub code_verifier: &'a str,
+    /// Whether the person has to prove themselves anew there.
+    pub anew: bool,
 }
 
 /// What came back; it does not print itself.
@@ -133,8 +138,16 @@ impl Client {
                 self.settings.scopes.iter().filter(|scope| *scope != "openid").cloned().map(Scope::new),
             )
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+        let dialect = self.settings.provider.dialect;
+        if begin.anew {
+            request = request.add_prompt(CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
+        }
+        // Entra ID knows the parameter and does not say so.
+        if metadata.claims_parameter_supported() == Some(true) || dialect == Dialect::Entra {
+            request = request.add_extra_param("claims", ASK_WHEN);
+        }
         let offline = self.settings.scopes.iter().any(|scope| scope == "offline_access");
-        if offline && self.settings.provider.dialect.asks_for_consent() {
+        if offline && dialect.asks_for_consent() {
             request = request.add_prompt(CoreAuthPrompt::Consent);
         }
         Ok(request.url().0.into())

@@ -163,6 +163,7 @@ pub(crate) fn session(user: &User, now: Timestamp) -> Session {
         address: Some("192.0.2.7".to_owned()),
         agent: Some("Firefox/140".to_owned()),
         auth_time: now,
+        proved_at: Some(now),
         last_seen_at: now,
         provider: None,
         ended_at: None,

@@ -111,6 +111,7 @@ fn token(request: &Request, issuer: &str, state: &mut State) -> Option<Reply> {
     let now = now();
     let mut claims = state.person.clone();
     claims.extend(object(json!({"iss": issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300})));
+    claims.entry("auth_time").or_insert_with(|| now.into());
     if let Some(nonce) = nonce {
         claims.insert("nonce".to_owned(), nonce.into());
     }

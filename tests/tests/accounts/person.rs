@@ -59,5 +59,8 @@ pub(crate) fn with_password(person: &Person, password: &str) -> Person {
 
 /// Moves all sign-ins back by some minutes, so that none is fresh.
 pub(crate) fn let_minutes_pass(house: &House, minutes: i64) {
-    house.alter(&format!("update sessions set auth_time = auth_time - {}", minutes * 60));
+    let seconds = minutes * 60;
+    house.alter(&format!(
+        "update sessions set auth_time = auth_time - {seconds}, proved_at = proved_at - {seconds}"
+    ));
 }

@@ -108,7 +108,7 @@ async fn a_sign_in_can_be_made_fresh_again_and_its_end_is_at_once() {
     let house = House::build(Plan::on(Store::Sqlite).without_artifacts()).await;
     let boss = make_administrator(&house, "boss@example.test");
     let administrator = Admin::at_browser(&house, &boss).await;
-    house.alter("update sessions set auth_time = auth_time - 301");
+    house.alter("update sessions set auth_time = auth_time - 301, proved_at = proved_at - 301");
     let everything = json!({"everything": true});
     let stale = administrator.send("POST", "/grants/revoke", &everything).await;
     let detail = expect_problem(&stale, 403, "fresh_sign_in_required");

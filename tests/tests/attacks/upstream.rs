@@ -16,6 +16,7 @@ use super::stage::{PUB1, Stage, assert_quiet};
 
 mod links;
 mod passwords;
+mod proofs;
 
 /// A server and one provider, `corp`, at which a stranger called Carol signs in.
 struct Corp {

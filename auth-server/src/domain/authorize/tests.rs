@@ -132,6 +132,40 @@ fn a_sign_in_must_be_there_live_and_fresh_enough() {
 }
 
 #[test]
+fn a_request_says_whether_it_asks_for_a_proof() {
+    for (query, asks) in
+        [("", false), ("prompt=consent", false), ("prompt=consent+login", true), ("max_age=600", true)]
+    {
+        assert_eq!(asks_for_proof(query), asks, "{query}");
+    }
+}
+
+#[test]
+fn a_sign_in_of_which_nobody_knows_when_it_was_proved_is_no_answer_to_who_asks_when() {
+    let user = fixture::user();
+    let with = |proved_at, freshness| {
+        let found = fixture::signed_in(&user, freshness);
+        Some(SignedIn { session: Session { proved_at, ..found.session }, ..found })
+    };
+    let old = Some(NOW.minus(Seconds::hours(1)));
+    for proved_at in [None, old] {
+        for extra in ["&prompt=login", "&max_age=0", "&max_age=600"] {
+            // The person is asked once; whoever comes back no better ends with an answer, not where they began.
+            let asked = validated(extra).authenticate(with(proved_at, Freshness::Earlier), NOW);
+            assert!(matches!(asked, Err(Pause::Login(_))), "{extra}");
+            let Err(Pause::Refuse(error)) =
+                validated(extra).authenticate(with(proved_at, Freshness::Unproved), NOW)
+            else {
+                panic!("{extra}: not refused");
+            };
+            assert_eq!(error.error().code(), ErrorCode::LoginRequired);
+        }
+        assert!(validated("").authenticate(with(proved_at, Freshness::Unproved), NOW).is_ok());
+    }
+    assert!(validated("&max_age=3600").authenticate(with(old, Freshness::Unproved), NOW).is_ok());
+}
+
+#[test]
 fn a_hint_says_who_is_meant_and_signs_nobody_in() {
     let (alice, bob) = (fixture::user(), fixture::user());
     let code = |pause: Result<Authenticated, Pause>| match pause {

@@ -129,7 +129,7 @@ pub async fn link(
             let plain = ctx.keys.data_key().open(&offer_context(&key), sealed)?;
             Some(Zeroizing::new(String::from_utf8(plain.to_vec()).ok()?))
         });
-        let answer = Answer { asserted: offer.asserted, refresh_token, heard: true };
+        let answer = Answer { asserted: offer.asserted, refresh_token, heard: true, auth_time: None };
         let identity: Identity = new_identity(ctx, rules, &answer, &proven.user.id, now)?;
         let event = linked(ctx, &identity, peer, now);
         if ctx.store.insert_identity(&identity, &event).await? == Applied::Lost {

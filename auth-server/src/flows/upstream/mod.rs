@@ -15,7 +15,7 @@ pub use self::link::{Linked, NotLinked, Offered, link, offered};
 pub(super) use self::renew::renew;
 use super::{
     Context, Peer,
-    authorize::Visitor,
+    authorize::{Visitor, asks_for_proof},
     login::{self, Opened},
     random_hex,
 };
@@ -24,6 +24,7 @@ use crate::{
         audit::{Action, Actor, Event},
         email::Email,
         ids::{IdentityId, OrganizationId, RequestId, UserId},
+        session::FRESH,
         upstream::{Arrival, Asserted, GroupsHeard, Hearing, Identity, Provider, Refused, Source, arrive},
         user::User,
     },
@@ -72,11 +73,33 @@ pub enum Stopped {
     Store(#[from] StoreError),
 }
 
+/// What a sign-in is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The request that waits for it.
+    pub request: Option<&'a str>,
+    /// The word for the page that asked for a proof.
+    pub then: Option<&'a str>,
+}
+
+/// Somebody came from a provider.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The session.
+    pub opened: Opened,
+    /// The request that waits, if one does.
+    pub request: Option<String>,
+    /// The word for the page that asked for a proof, if one did.
+    pub then: Option<String>,
+    /// Whether they proved themselves just now, as the provider says.
+    pub proved: bool,
+}
+
 /// What came of a sign-in upstream.
 #[derive(Debug)]
 pub enum Completed {
-    /// Somebody is signed in; goes on with this request, if one waits.
-    SignedIn(Box<Opened>, Option<String>),
+    /// Somebody is signed in.
+    SignedIn(Box<SignedIn>),
     /// An account here has the address: its owner has to prove it first.
     Confirm,
 }
@@ -104,7 +127,7 @@ impl std::fmt::Debug for Response<'_> {
 pub async fn begin(
     ctx: &Context,
     provider: &str,
-    request: Option<&str>,
+    wanted: Wanted<'_>,
     visitor: Visitor<'_>,
 ) -> Result<String, Stopped> {
     let now = ctx.now();
@@ -115,12 +138,18 @@ pub async fn begin(
     }
     let state = Secret::<UpstreamState>::generate(ctx.entropy.as_ref());
     let (nonce, code_verifier) = secrets(ctx, &state, visitor.browser);
-    let begin = Begin { state: state.expose(), nonce: &nonce, code_verifier: &code_verifier };
+    // Where a proof is asked for, a session there from long ago is none.
+    let anew = match wanted.request {
+        Some(id) => asks_for_proof(ctx, id, visitor.browser, now).await,
+        None => wanted.then.is_some(),
+    };
+    let begin = Begin { state: state.expose(), nonce: &nonce, code_verifier: &code_verifier, anew };
     let location = client.begin(&begin, now).await.inspect_err(|error| log(provider, error))?;
     let pending = PendingUpstream {
         provider: provider.to_owned(),
         browser: visitor.browser.hash().to_text(),
-        request: request.and_then(RequestId::parse).map(|id| id.to_string()),
+        request: wanted.request.and_then(RequestId::parse).map(|id| id.to_string()),
+        then: wanted.then.map(str::to_owned),
     };
     ctx.ephemeral.put(&UPSTREAM_SIGN_INS, &state.hash().to_text(), &pending, now).await;
     Ok(location)
@@ -205,9 +234,11 @@ async fn arrived(
         }
         Arrival::New(email) => newcomer(ctx, rules, &answer, email, visitor.peer, now).await?,
     };
-    let proof = login::Proof::by_provider(&rules.id, &user);
+    let proof = login::Proof::by_provider(&rules.id, &user, answer.auth_time);
     let opened = login::open(ctx, proof, visitor.session, visitor.peer, now).await?.ok_or(Stopped::Gone)?;
-    Ok(Completed::SignedIn(Box::new(opened), pending.request.clone()))
+    let proved = answer.auth_time.is_some_and(|at| now.since(at) <= FRESH);
+    let (request, then) = (pending.request.clone(), pending.then.clone());
+    Ok(Completed::SignedIn(Box::new(SignedIn { opened, request, then, proved })))
 }
 
 /// Writes down what the provider says about somebody who is known.

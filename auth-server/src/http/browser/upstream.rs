@@ -13,7 +13,7 @@ use crate::{
     domain::upstream::{Provider, Refused},
     flows::{
         authorize::Visitor,
-        upstream::{self, Completed, NotLinked, Response, Stopped},
+        upstream::{self, Completed, NotLinked, Response, Stopped, Wanted},
     },
     http::{
         Data, Site,
@@ -34,6 +34,7 @@ pub(in crate::http) async fn begin(site: Data, request: HttpRequest) -> HttpResp
     let policy = &site.context.policy;
     let query = Form::parse(request.query_string()).unwrap_or_default();
     let waiting = query.one("request").ok().flatten();
+    let then = query.one("then").ok().flatten().and_then(Section::parse).map(Section::word);
     // A page elsewhere must not sign anybody in behind their back; whoever follows its link sees where they are first.
     if csrf::origin(&request, &policy.issuer) == Origin::Other {
         let to = waiting.map(|id| format!("?request={id}")).unwrap_or_default();
@@ -44,10 +45,11 @@ pub(in crate::http) async fn begin(site: Data, request: HttpRequest) -> HttpResp
     let peer = site.proxies.peer_of(&request);
     let visitor = Visitor { browser: &browser.secret, session: session.as_deref(), peer: &peer };
     let provider = request.match_info().get("provider").unwrap_or_default();
-    let mut response = match upstream::begin(&site.context, provider, waiting, visitor).await {
-        Ok(location) => see_other(&location),
-        Err(stopped) => render_stop(&site, provider, &stopped),
-    };
+    let mut response =
+        match upstream::begin(&site.context, provider, Wanted { request: waiting, then }, visitor).await {
+            Ok(location) => see_other(&location),
+            Err(stopped) => render_stop(&site, provider, &stopped),
+        };
     if let Some(cookie) = &browser.fresh {
         let _added = response.add_cookie(cookie);
     }
@@ -68,9 +70,16 @@ pub(in crate::http) async fn callback(site: Data, request: HttpRequest) -> HttpR
     let visitor = Visitor { browser: &browser.secret, session: session.as_deref(), peer: &peer };
     match upstream::complete(&site.context, provider, &answer, visitor).await {
         Ok(Completed::Confirm) => see_other(&path(policy, Name::LoginLink)),
-        Ok(Completed::SignedIn(opened, waiting)) => {
+        Ok(Completed::SignedIn(done)) => {
+            let upstream::SignedIn { opened, request: waiting, then, proved } = *done;
             let waiting = waiting.unwrap_or_default();
-            let mut response = forward(&site, &waiting, None, &browser.secret, &opened.cookie.hash()).await;
+            let then = then.as_deref().and_then(Section::parse);
+            let mut response = if then.is_some() && waiting.is_empty() && !proved {
+                // To the page that asked for a proof, they would only be sent back here.
+                unproved(&site, provider)
+            } else {
+                forward(&site, &waiting, then, &browser.secret, &opened.cookie.hash()).await
+            };
             let _added = response.add_cookie(&cookies::session(policy, &opened.cookie));
             let _added = response.add_cookie(&cookies::device(policy, opened.device));
             response
@@ -78,6 +87,18 @@ pub(in crate::http) async fn callback(site: Data, request: HttpRequest) -> HttpR
         Err(Stopped::Store(error)) => store_trouble(&site, &error),
         Err(stopped) => render_stop(&site, provider, &stopped),
     }
+}
+
+/// Somebody is signed in who was to prove anew who they are, and the provider does not say that they did.
+fn unproved(site: &Site, provider: &str) -> HttpResponse {
+    let rules = site.context.policy.provider(provider);
+    let title = rules.map_or("the provider", |rules| rules.title.as_str());
+    let what = format!("{title} signed you in, and does not say that you proved just now who you are");
+    let next = format!(
+        "Sign out at {title} and sign in there again, or sign in here with a password or a passkey. If it happens again, an \
+         administrator lets {title} send `auth_time`."
+    );
+    page(site, StatusCode::FORBIDDEN, "sign_in_not_proved", &what, &next)
 }
 
 /// Of a parameter that comes twice, neither is believed.

@@ -20,9 +20,17 @@ pub(in crate::http) struct ProviderLink<'a> {
     pub(in crate::http) href: String,
 }
 
-/// Every one, for this request.
-pub(in crate::http) fn provider_links<'a>(policy: &'a Policy, request: &str) -> Vec<ProviderLink<'a>> {
-    let to = if request.is_empty() { String::new() } else { format!("?request={request}") };
+/// Every one, for this request, or for the page that asked for a proof.
+pub(in crate::http) fn provider_links<'a>(
+    policy: &'a Policy,
+    request: &str,
+    then: Option<&str>,
+) -> Vec<ProviderLink<'a>> {
+    let to = match then {
+        _ if !request.is_empty() => format!("?request={request}"),
+        Some(then) => format!("?then={then}"),
+        None => String::new(),
+    };
     let link = |provider: &'a crate::domain::upstream::Provider| ProviderLink {
         id: &provider.id,
         title: &provider.title,

@@ -55,7 +55,7 @@ macro_rules! session_columns {
     () => {
         r#"sessions.hash as "sessions.hash", sessions.id as "sessions.id", sessions.user_id as "sessions.user_id",
         sessions.method as "sessions.method", sessions.address as "sessions.address",
-        sessions.agent as "sessions.agent", sessions.auth_time as "sessions.auth_time", sessions.last_seen_at as "sessions.last_seen_at",
+        sessions.agent as "sessions.agent", sessions.auth_time as "sessions.auth_time", sessions.proved_at as "sessions.proved_at", sessions.last_seen_at as "sessions.last_seen_at",
         sessions.provider as "sessions.provider", sessions.ended_at as "sessions.ended_at""#
     };
 }
@@ -169,6 +169,7 @@ pub(super) fn session(row: &Row) -> Result<Session> {
         address: cell(row, "sessions.address")?,
         agent: cell(row, "sessions.agent")?,
         auth_time: time(row, "sessions.auth_time")?,
+        proved_at: maybe_time(row, "sessions.proved_at")?,
         last_seen_at: time(row, "sessions.last_seen_at")?,
         provider: cell(row, "sessions.provider")?,
         ended_at: maybe_time(row, "sessions.ended_at")?,

@@ -199,8 +199,8 @@ async fn stands(
 /// Stores a session under this name.
 async fn insert(session: &Session, id: &SessionId, tx: &mut Transaction<'_, Db>) -> Result<()> {
     let sql = "insert into sessions
-        (hash, id, user_id, method, address, agent, auth_time, last_seen_at, ended_at, provider)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        (hash, id, user_id, method, address, agent, auth_time, last_seen_at, ended_at, provider, proved_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     sqlx::query(sql)
         .bind(session.hash.to_text())
         .bind(id.as_str())
@@ -212,6 +212,7 @@ async fn insert(session: &Session, id: &SessionId, tx: &mut Transaction<'_, Db>)
         .bind(session.last_seen_at.seconds())
         .bind(session.ended_at.map(Timestamp::seconds))
         .bind(session.provider.as_deref())
+        .bind(session.proved_at.map(Timestamp::seconds))
         .execute(&mut **tx)
         .await?;
     Ok(())
