@@ -94,7 +94,7 @@ async fn with_session(
     if wants_fresh && !found.session.is_fresh(now) {
         let login = url(&site.context.policy, Name::Login);
         let detail = format!(
-            "the sign-in is more than five minutes ago; sign in again at {login} and repeat the request"
+            "the sign-in is more than five minutes ago; sign in again at {login}?then=account and repeat the request"
         );
         return Err(Problem::new(Code::FreshSignInRequired, detail));
     }
