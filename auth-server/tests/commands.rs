@@ -109,7 +109,8 @@ fn a_resource_servers_credentials_are_printed_once_and_as_its_file_wants_them() 
     let add = ["resource", "add", "--url", "http://localhost:9100/mcp", "--name", "Artifacts"];
     let credentials = bench.json(&add);
     let members: Vec<_> = credentials.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(members, ["client_id", "client_secret", "resource"]);
+    assert_eq!(members, ["access", "client_id", "client_secret", "resource"]);
+    assert_eq!(credentials["access"], "everyone");
     assert_eq!(credentials["resource"], "http://localhost:9100/mcp");
     assert!(credentials["client_id"].as_str().unwrap().starts_with("rs_"));
 

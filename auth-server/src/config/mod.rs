@@ -5,6 +5,7 @@
 
 mod duration;
 mod mail;
+mod places;
 mod reader;
 mod report;
 mod sections;
@@ -107,7 +108,7 @@ impl std::error::Error for ConfigError {}
 
 /// Reads the URL of a database, as `store.url` has it. The error says what to write instead.
 pub fn location(text: &str) -> Result<store::Location, &'static str> {
-    sections::location(text)
+    places::location(text)
 }
 
 impl Config {

@@ -6,11 +6,10 @@
 //! does not compile.
 
 use doorward_shared::{
-    authorization::{AuthorizationParams, AuthorizationRequest, Unreadable, response_location},
+    authorization::{AuthorizationParams, AuthorizationRequest},
     client_id::ClientId,
     error::{ErrorCode, OAuthError},
     form::Form,
-    issuer::Issuer,
     jose::id_token::Hint,
     permission::OIDC_SCOPES,
     resource::ResourceUri,
@@ -19,6 +18,9 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
+mod answer;
+
+pub use self::answer::{PageError, RedirectError, ReturnAddress};
 use super::{
     client::Client,
     code::IssuedCode,
@@ -31,58 +33,6 @@ use super::{
     session::{Freshness, Session, SignedIn},
     user::User,
 };
-
-/// An error for the person in front of the browser: nothing was proven that could be answered by redirect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PageError {
-    /// The request cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    /// No such client, or it is disabled; the two are not told apart.
-    #[error("the application is not known here")]
-    UnknownClient,
-    /// The redirect URI is not one of the client's.
-    #[error("the application asked for its answer at an address that it did not register")]
-    RedirectUri,
-}
-
-/// A proven place for answers: the client's own redirect URI, with its `state`.
-#[derive(Clone, Debug)]
-pub struct ReturnAddress {
-    redirect_uri: String,
-    state: Option<String>,
-}
-
-/// An error for the client.
-#[derive(Debug)]
-pub struct RedirectError {
-    to: ReturnAddress,
-    error: OAuthError,
-}
-
-impl RedirectError {
-    /// The error itself.
-    pub const fn error(&self) -> &OAuthError {
-        &self.error
-    }
-
-    /// Where the browser is sent.
-    pub fn location(&self, issuer: &Issuer) -> String {
-        let (code, description) = (self.error.code().as_str(), self.error.description());
-        self.to.answer(issuer, &[("error", code), ("error_description", &description)])
-    }
-}
-
-impl ReturnAddress {
-    fn answer(&self, issuer: &Issuer, answer: &[(&str, &str)]) -> String {
-        response_location(&self.redirect_uri, issuer, self.state.as_deref(), answer)
-    }
-
-    /// An error for the client.
-    pub fn refuse(&self, error: OAuthError) -> RedirectError {
-        RedirectError { to: self.clone(), error }
-    }
-}
 
 /// A request of which client and address can be read.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
-use doorward_shared::{scope::Scope, secret::SystemEntropy, time::Seconds};
+use doorward_shared::{allowance::MAX_NODES, scope::Scope, secret::SystemEntropy, time::Seconds};
 use proptest::prelude::*;
 
-use super::*;
+use super::{make::MOST_KEYS, *};
 use crate::domain::{
+    entitlement::Rule,
     fixture::{self, NOW},
+    key_life::KeyLife,
     resource::Access,
 };
 

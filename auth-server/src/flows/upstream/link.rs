@@ -7,7 +7,10 @@ use doorward_shared::{
 };
 use zeroize::Zeroizing;
 
-use super::{Stopped, linked, new_identity};
+use super::{
+    Stopped,
+    people::{linked, new_identity},
+};
 use crate::{
     domain::{
         ids::UserId,

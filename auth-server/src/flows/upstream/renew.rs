@@ -10,7 +10,7 @@ use doorward_shared::{
 };
 use zeroize::Zeroizing;
 
-use super::groups_changed;
+use super::people::groups_changed;
 use crate::{
     domain::{
         audit::{Action, Actor},
