@@ -46,9 +46,14 @@ pub enum NotMade {
     Key(#[from] ApiKeyError),
 }
 
+/// The keys of a person, newest first: all that there ever were.
+pub async fn list(ctx: &Context, person: &SignedIn) -> Result<Vec<ApiKey>, StoreError> {
+    let found = ctx.store.api_keys(Some(&person.user.id), None, u32::MAX).await?;
+    Ok(found.into_iter().map(|(key, _)| key).collect())
+}
+
 /// The keys of a person, and what another one could be for.
 pub async fn board(ctx: &Context, person: &SignedIn) -> Result<Board, StoreError> {
-    let found = ctx.store.api_keys(Some(&person.user.id), None, u32::MAX).await?;
     let mut resources = ctx.store.resources().await?;
     resources.retain(|resource| resource.disabled_at.is_none());
     let mut shared: Vec<(Organization, Vec<Node>)> = Vec::new();
@@ -69,7 +74,7 @@ pub async fn board(ctx: &Context, person: &SignedIn) -> Result<Board, StoreError
             }
         }
     }
-    Ok(Board { keys: found.into_iter().map(|(key, _)| key).collect(), resources, shared })
+    Ok(Board { keys: list(ctx, person).await?, resources, shared })
 }
 
 /// Makes a key. Its text is seen this once.
@@ -84,12 +89,12 @@ pub async fn create(
         return Err(NotMade::NotFresh);
     }
     let user = &person.user;
-    let all = ctx.store.api_keys(Some(&user.id), None, u32::MAX).await.map_err(ApiKeyError::from)?;
-    let same = |(key, _): &(ApiKey, _)| key.name == new.name.trim() && key.state(now) == State::Active;
-    if all.iter().any(same) {
+    let board = board(ctx, person).await.map_err(ApiKeyError::from)?;
+    let same = |key: &ApiKey| key.name == new.name.trim() && key.state(now) == State::Active;
+    if board.keys.iter().any(same) {
         return Err(NotMade::Named);
     }
-    if let Some(foreign) = not_theirs(&board(ctx, person).await.map_err(ApiKeyError::from)?, person, new) {
+    if let Some(foreign) = not_theirs(&board, person, new) {
         return Err(NotMade::NotYours(foreign));
     }
     let actor = Actor::User(user.id.clone());

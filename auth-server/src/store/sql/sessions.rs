@@ -48,7 +48,7 @@ impl Sessions for Database {
         password: Option<&PasswordHash>,
         event: &Event,
     ) -> Result<Applied> {
-        retry(|| self.try_open_session(session, password, event)).await
+        retry(|| self.try_open_session(None, session, password, event)).await
     }
 
     async fn replace_session(
@@ -59,7 +59,7 @@ impl Sessions for Database {
         password: Option<&PasswordHash>,
         event: &Event,
     ) -> Result<Applied> {
-        retry(|| self.try_replace_session((before, left), session, password, event)).await
+        retry(|| self.try_open_session(Some((before, left)), session, password, event)).await
     }
 
     async fn session(&self, hash: &SecretHash<SessionCookie>) -> Result<Option<(Session, User)>> {
@@ -122,8 +122,10 @@ impl Sessions for Database {
 }
 
 impl Database {
+    /// `before` is the session that the browser has, which ends, and the event for it.
     async fn try_open_session(
         &self,
+        before: Option<(&Session, &Event)>,
         session: &Session,
         password: Option<&PasswordHash>,
         event: &Event,
@@ -133,39 +135,26 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        insert(session, &session.id, &mut tx).await?;
-        audit::record(event, &mut tx).await?;
-        tx.commit().await?;
-        Ok(Applied::Done)
-    }
-
-    async fn try_replace_session(
-        &self,
-        (before, left): (&Session, &Event),
-        session: &Session,
-        password: Option<&PasswordHash>,
-        event: &Event,
-    ) -> Result<Applied> {
-        let mut tx = self.begin().await?;
-        if !stands(session, password, &mut tx).await? {
-            tx.rollback().await?;
-            return Ok(Applied::Lost);
+        let mut id = &session.id;
+        if let Some((before, left)) = before {
+            let same_person = before.user_id == session.user_id;
+            let hash = before.hash.to_text();
+            let ended = if same_person {
+                let sql = "update sessions set ended_at = $1 where hash = $2 and ended_at is null";
+                let ended = sqlx::query(sql).bind(left.at.seconds()).bind(hash).execute(&mut *tx).await?;
+                ended.rows_affected()
+            } else {
+                end(end_sessions!("sessions.hash = $2"), left.at, &[&hash], &mut tx).await?
+            };
+            if ended == 1 {
+                audit::record(left, &mut tx).await?;
+                // Only what was live a moment ago can go on: clients may have been told of any other end.
+                if same_person {
+                    id = &before.id;
+                }
+            }
         }
-        let same_person = before.user_id == session.user_id;
-        let hash = before.hash.to_text();
-        let ended = if same_person {
-            let sql = "update sessions set ended_at = $1 where hash = $2 and ended_at is null";
-            let ended = sqlx::query(sql).bind(left.at.seconds()).bind(hash).execute(&mut *tx).await?;
-            ended.rows_affected()
-        } else {
-            end(end_sessions!("sessions.hash = $2"), left.at, &[&hash], &mut tx).await?
-        };
-        // Only what was live a moment ago can go on: clients may have been told of any other end.
-        let goes_on = same_person && ended == 1;
-        insert(session, if goes_on { &before.id } else { &session.id }, &mut tx).await?;
-        if ended == 1 {
-            audit::record(left, &mut tx).await?;
-        }
+        insert(session, id, &mut tx).await?;
         audit::record(event, &mut tx).await?;
         tx.commit().await?;
         Ok(Applied::Done)

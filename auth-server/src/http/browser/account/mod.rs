@@ -252,7 +252,7 @@ pub(in crate::http) async fn get(site: Data, request: HttpRequest) -> HttpRespon
 
 async fn look(site: &Site, person: &SignedIn) -> Result<Overview, StoreError> {
     let (ctx, now) = (&site.context, site.context.now());
-    let keys = account::api_keys::board(ctx, person).await?.keys;
+    let keys = account::api_keys::list(ctx, person).await?;
     Ok(Overview {
         providers: account::providers::list(ctx, person).await?.len(),
         keys: keys.iter().filter(|key| key.state(now) == State::Active).count(),
