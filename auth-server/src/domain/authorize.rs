@@ -275,6 +275,11 @@ impl Authenticated {
         &self.user
     }
 
+    /// Who asks.
+    pub const fn client(&self) -> &Client {
+        &self.request.client
+    }
+
     /// Goes on with what is known of what the person could allow.
     pub const fn reaching(self, reach: Reach) -> Asked {
         Asked { request: self, reach }

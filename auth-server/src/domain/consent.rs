@@ -16,7 +16,7 @@ use super::{
     client::Client,
     entitlement::{self, Rule, Seat},
     ids::OrganizationId,
-    organization::{Node, Organization, Realm},
+    organization::{Node, Organization},
     policy::RefreshPolicy,
     resource::Resource,
     user::User,
@@ -61,7 +61,8 @@ pub struct Choice<'a> {
 pub struct Reach {
     /// The rules that may concern the person there.
     pub rules: Vec<Rule>,
-    /// The shared organizations that these rules name, by name, each with its nodes, by path.
+    /// The shared organizations that rules about the person name, by name, each with its nodes, by path; and the one that is
+    /// [expected](expected), if one is.
     pub shared: Vec<(Organization, Vec<Node>)>,
 }
 
@@ -186,9 +187,14 @@ pub fn possible<'a>(
 ) -> Possible<'a> {
     let seat = |organization| Seat { user, resource, organization, rules: &reach.rules };
     if !entitlement::is_entitled(user, resource, &reach.rules) {
-        let organization = expected(user, reach);
+        let expected = expected(user, client, resource, &reach.rules);
+        let named = expected.and_then(|id| reach.shared.iter().find(|(shared, _)| &shared.id == id));
+        let (organization, name) = match named {
+            Some((shared, _)) => (&shared.id, Some(shared.name.as_str())),
+            None => (&user.organization, None),
+        };
         let tiers = entitlement::offered(&entitlement::ceiling(client, seat(organization)), resource);
-        let choices = vec![Choice { organization, name: None, nodes: Vec::new() }];
+        let choices = vec![Choice { organization, name, nodes: Vec::new() }];
         return Possible { choices, tiers, entitled: false };
     }
     let mut choices = Vec::new();
@@ -212,15 +218,26 @@ pub fn possible<'a>(
     Possible { choices, tiers, entitled: true }
 }
 
-/// Whose data it will be for somebody who may do nothing yet: that of the one shared organization that all rules name, or
-/// else their own.
-fn expected<'a>(user: &'a User, reach: &'a Reach) -> &'a OrganizationId {
-    let realms: BTreeSet<_> = reach.rules.iter().map(|rule| &rule.says.place.realm).collect();
-    let mut realms = realms.into_iter();
-    match (realms.next().and_then(Realm::shared), realms.next()) {
-        (Some(shared), None) => shared,
-        _ => &user.organization,
+/// Whose data it will be for somebody who may do nothing yet: that of the shared organization in which rules give anybody
+/// something that this client may have, if there is exactly one. `None`: their own, or there is nothing to expect, since
+/// the person may do something.
+pub fn expected<'a>(
+    user: &User,
+    client: &Client,
+    resource: &Resource,
+    rules: &'a [Rule],
+) -> Option<&'a OrganizationId> {
+    if entitlement::is_entitled(user, resource, rules) {
+        return None;
     }
+    let left = |rule: &'a Rule| {
+        let organization = rule.says.place.realm.shared()?;
+        let ceiling = entitlement::ceiling(client, Seat { user, resource, organization, rules });
+        let left = entitlement::given(rule, resource).intersection(&ceiling);
+        (!left.is_empty()).then_some(organization)
+    };
+    let mut left = rules.iter().filter_map(left).collect::<BTreeSet<_>>().into_iter();
+    left.next().filter(|_| left.next().is_none())
 }
 
 impl Offer<'_> {

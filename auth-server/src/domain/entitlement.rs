@@ -124,12 +124,15 @@ pub fn entitlement(seat: Seat<'_>) -> Allowance {
     let own = resource.access == Access::Everyone && &user.organization == organization;
     let own = Allowance::everywhere(if own { resource.model.all() } else { Scope::default() });
     let counting = rules.iter().filter(|rule| counts(rule, seat));
-    let given = counting.map(|rule| {
-        // A tier that the resource does not have allows nothing.
-        let atoms = resource.model.expand([rule.says.tier.as_str()]).unwrap_or_default();
-        rule.says.place.allowing(atoms)
-    });
+    let given = counting.map(|rule| given(rule, resource));
     Allowance::all(std::iter::once(own).chain(given))
+}
+
+/// What the rule gives whom it is about, if it is in force and about this resource server. A tier that the resource server
+/// does not have allows nothing.
+pub fn given(rule: &Rule, resource: &Resource) -> Allowance {
+    let atoms = resource.model.expand([rule.says.tier.as_str()]).unwrap_or_default();
+    rule.says.place.allowing(atoms)
 }
 
 /// True when this person may do anything here, with whosever data.

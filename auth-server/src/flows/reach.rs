@@ -3,7 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    domain::{consent::Reach, entitlement::Rule, resource::Resource, user::User},
+    domain::{
+        client::Client,
+        consent::{Reach, expected},
+        entitlement::Rule,
+        resource::Resource,
+        user::User,
+    },
     store::{Store, StoreError},
 };
 
@@ -21,4 +27,22 @@ pub(super) async fn load(store: &dyn Store, user: &User, resource: &Resource) ->
     }
     shared.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     Ok(Reach { rules, shared })
+}
+
+/// The same for somebody whom this client asks. Whoever may do nothing yet is told whose data is expected to become theirs to
+/// use, so that organization comes along.
+pub(super) async fn asked(
+    store: &dyn Store,
+    user: &User,
+    client: &Client,
+    resource: &Resource,
+) -> Result<Reach, StoreError> {
+    let mut reach = load(store, user, resource).await?;
+    if let Some(id) = expected(user, client, resource, &reach.rules)
+        && !reach.shared.iter().any(|(known, _)| &known.id == id)
+        && let Some(organization) = store.organization(id).await?
+    {
+        reach.shared.push((organization, Vec::new()));
+    }
+    Ok(reach)
 }

@@ -8,6 +8,7 @@ mod fixed_client;
 mod keys;
 mod logout;
 mod mapping;
+mod organizations;
 mod permissions;
 mod redirects;
 mod refresh;

@@ -31,12 +31,12 @@ pub(crate) fn acme(house: &House) -> String {
 }
 
 /// Adds a rule for the resource server of the house.
-fn rule(house: &House, arguments: &[&str]) -> Value {
+pub(crate) fn rule(house: &House, arguments: &[&str]) -> Value {
     let fixed = ["entitlement", "add", "--resource", house.mcp_url(), "--json"];
     house.cli(&[&fixed, arguments].concat(), "").json()
 }
 
-async fn consent_of(
+pub(crate) async fn consent_of(
     house: &House,
     client: &Client,
     person: &Person,
@@ -48,7 +48,7 @@ async fn consent_of(
 }
 
 /// Answers the consent page with these ticks.
-async fn agree(
+pub(crate) async fn agree(
     client: &Client,
     (visitor, request, page): &(Visitor, e2e::client::Request, Page),
     entered: &[(&str, &str)],
@@ -60,11 +60,11 @@ async fn agree(
     Tokens::read(&client.redeem(request, &callback.code()).await)
 }
 
-fn details(tokens: &Tokens) -> Value {
+pub(crate) fn details(tokens: &Tokens) -> Value {
     decode(&tokens.access).1["authorization_details"].clone()
 }
 
-fn at(node: &str, actions: &[&str]) -> Value {
+pub(crate) fn at(node: &str, actions: &[&str]) -> Value {
     let actions: Vec<_> = actions.iter().map(|action| format!("artifacts:{action}")).collect();
     json!({"type": "node", "identifier": node, "actions": actions})
 }

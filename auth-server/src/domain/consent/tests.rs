@@ -124,20 +124,61 @@ fn only_what_is_possible_somewhere_is_offered_and_a_shared_organization_comes_fi
 #[test]
 fn who_may_do_nothing_yet_says_what_counts_once_they_may() {
     let (alice, bob, oidc) = (fixture::user(), fixture::user(), Scope::default());
-    let (mut reach, resource) = acme(&alice);
-    let client = Client { ceiling: Some("write".to_owned()), ..fixture::client() };
-    let organization = |reach: &Reach| {
-        let offer = offer_with(&bob, &client, &resource, &oidc, reach);
+    let (reach, resource) = acme(&alice);
+    let acme = reach.shared[0].0.id.clone();
+    let other = OrganizationId::generate(NOW.plus(Seconds::new(1)), &SystemEntropy);
+    let place = |realm: &Realm, path: &str| Place { realm: realm.clone(), node: NodePath::parse(path).ok() };
+    let (own, acmes, others) = (Realm::Own, Realm::Shared(acme.clone()), Realm::Shared(other));
+    // Rules about these places, a client with these bounds: whose data it is, and what may be ticked.
+    let asked = |ruled: &[&Realm], bounds: &[Place]| {
+        let rule = |realm: &&Realm| {
+            let says = Entitlement { place: place(realm, ""), ..reach.rules[0].says.clone() };
+            Rule { says, ..reach.rules[0].clone() }
+        };
+        let reach = Reach { rules: ruled.iter().map(rule).collect(), ..reach.clone() };
+        let client = Client {
+            ceiling: Some("write".to_owned()),
+            ceiling_places: bounds.to_vec(),
+            ..fixture::client()
+        };
+        let offer = offer_with(&bob, &client, &resource, &oidc, &reach);
         assert!(!offer.entitled);
-        assert_eq!(offer.tiers.len(), 2, "what the client may have");
-        let agreed = offer.agree(&ticked(&["write"], None), NOW).unwrap();
-        assert_eq!(agreed.allowance.atoms().to_string(), "artifacts:create artifacts:read artifacts:update");
-        agreed.organization
+        let agreed = offer.agree(&ticked(&[], None), NOW).unwrap();
+        assert_eq!(&agreed.organization, offer.choices[0].organization);
+        (agreed.organization, offer.choices[0].name.map(String::from), offer.tiers.len())
     };
-    assert_eq!(organization(&reach), reach.shared[0].0.id, "the one that the rules are about");
-    reach.rules[0].says.place.realm = Realm::Own;
-    assert_eq!(organization(&reach), bob.organization);
-    assert_eq!(organization(&Reach::default()), bob.organization);
+    let in_acme = (acme, Some("Acme".to_owned()), 2);
+    let their_own = (bob.organization.clone(), None, 2);
+    assert_eq!(asked(&[&acmes], &[]), in_acme, "the one that the rules are about");
+    assert_eq!(asked(&[&acmes, &own, &acmes], &[]), in_acme, "the one shared one among them");
+    assert_eq!(asked(&[&own], &[]), their_own);
+    assert_eq!(asked(&[], &[]), their_own);
+    assert_eq!(asked(&[&acmes, &others], &[]), their_own, "nobody knows which one");
+    // The bounds of the client decide before that.
+    assert_eq!(asked(&[&acmes, &others], &[place(&acmes, "alpha")]), in_acme);
+    assert_eq!(asked(&[&acmes, &own], &[place(&own, "")]), their_own);
+    let nothing = (bob.organization.clone(), None, 0);
+    assert_eq!(asked(&[&acmes, &others], &[place(&acmes, ""), place(&others, "")]), nothing);
+}
+
+#[test]
+fn a_rule_of_which_the_client_may_have_nothing_says_nothing_about_whose_data_it_is() {
+    let (alice, bob) = (fixture::user(), fixture::user());
+    let (mut reach, resource) = acme(&alice);
+    let whose = |reach: &Reach, user: &User, path: &str| {
+        let place =
+            Place { realm: Realm::Shared(reach.shared[0].0.id.clone()), node: NodePath::parse(path).ok() };
+        let client = Client { ceiling_places: vec![place], ..fixture::client() };
+        expected(user, &client, &resource, &reach.rules).cloned()
+    };
+    let acme = Some(reach.shared[0].0.id.clone());
+    assert_eq!(whose(&reach, &bob, "beta"), acme);
+    assert_eq!(whose(&reach, &alice, "beta"), None, "she is not asked in advance");
+    reach.rules.remove(0);
+    assert_eq!(whose(&reach, &bob, "alpha"), acme);
+    assert_eq!(whose(&reach, &bob, "beta"), None);
+    reach.rules[0].says.tier = "no such".to_owned();
+    assert_eq!(whose(&reach, &bob, "alpha"), None);
 }
 
 #[test]
