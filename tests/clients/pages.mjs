@@ -1,14 +1,15 @@
 // The pages as people with other eyes and hands meet them: axe-core (WCAG 2.2 AA) on each, in light, in dark and on a phone; no
 // page wider than its window, even at 400 %; everything reached with the Tab key alone, and seen when it is.
 //
-//   node pages.mjs ISSUER AUTHORIZE_URL       prints one JSON object for each look at a page
+//   node pages.mjs ISSUER SEVERAL ONE         prints one JSON object for each look at a page
 //
+// SEVERAL and ONE are authorization URLs at which the data of several organizations can be chosen, and of one.
 // USER_EMAIL and USER_PASSWORD say who. SCREENSHOTS names a folder for pictures of the pages, if there are to be any.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { withBrowser } from './user.mjs';
 
-const [issuer, authorizeUrl] = process.argv.slice(2);
+const [issuer, authorizeUrl, oneOrganization] = process.argv.slice(2);
 const { USER_EMAIL, USER_PASSWORD, SCREENSHOTS } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -93,6 +94,13 @@ await withBrowser(async (page) => {
   // With everything open that can be opened.
   await unfold(page);
   await look(page, 'consent');
+  // A folder of another organization than the chosen one.
+  await page.locator('input[name=node]').last().check();
+  await press(page, 'button[name=decision][value=authorize]');
+  await unfold(page);
+  await look(page, 'consent-again');
+  await page.goto(oneOrganization);
+  await look(page, 'consent-one');
   for (const path of ['', 'account', 'account/apps', 'account/keys', 'account/passkeys', 'account/password', 'account/code', 'account/sessions', 'oauth2/logout', 'oauth2/authorize']) {
     await page.goto(`${issuer}/${path}`);
     await unfold(page);

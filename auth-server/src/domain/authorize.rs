@@ -13,18 +13,20 @@ use doorward_shared::{
     jose::id_token::Hint,
     permission::OIDC_SCOPES,
     resource::ResourceUri,
-    scope::ScopeToken,
     secret::{AuthorizationCode, Secret},
     time::{Seconds, Timestamp},
 };
 
 mod answer;
 
+use self::answer::unsupported_scope;
 pub use self::answer::{PageError, RedirectError, ReturnAddress};
 use super::{
     client::Client,
     code::IssuedCode,
-    consent::{self, Agreement, Answer, Decision, Offer, Possible, Reach, Tampered},
+    consent::{
+        self, Agreement, Answer, Decision, Mistake, NotAgreed, Offer, Possible, Reach, Tampered, Ticked,
+    },
     grant::{Grant, Method},
     ids::GrantId,
     policy::Policy,
@@ -77,6 +79,7 @@ pub struct Authenticated {
 pub struct Asked {
     request: Authenticated,
     reach: Reach,
+    mistaken: Option<(Mistake, Ticked)>,
 }
 
 /// A request that its person agreed to.
@@ -199,16 +202,6 @@ impl Read {
     }
 }
 
-fn unsupported_scope(scope: &ScopeToken, policy: &Policy) -> OAuthError {
-    OAuthError::new(
-        ErrorCode::InvalidScope,
-        format!(
-            "unsupported scope {scope}: ask for openid (email, profile, offline_access) only; permissions are ticked by the user on the consent page at {}",
-            policy.issuer
-        ),
-    )
-}
-
 impl Validated {
     /// Who asks.
     pub const fn client(&self) -> &Client {
@@ -282,7 +275,7 @@ impl Authenticated {
 
     /// Goes on with what is known of what the person could allow.
     pub const fn reaching(self, reach: Reach) -> Asked {
-        Asked { request: self, reach }
+        Asked { request: self, reach, mistaken: None }
     }
 
     /// For which resource.
@@ -310,6 +303,11 @@ impl Asked {
         }
     }
 
+    /// What was ticked when it was asked before, and is wrong with that.
+    pub fn mistaken(&self) -> Option<(Mistake, &Ticked)> {
+        self.mistaken.as_ref().map(|(mistake, ticked)| (*mistake, ticked))
+    }
+
     /// Demands an answer to exactly what would be shown now. There is no remembered yes: permissions are ticked each time.
     pub fn consent(
         self,
@@ -335,7 +333,11 @@ impl Asked {
             }
             Decision::Authorize(ticked) => match offer.agree(&ticked, now) {
                 Ok(agreement) => Ok(Consented { request: self.request, agreement }),
-                Err(tampered) => Err(Pause::Tampered(tampered)),
+                Err(NotAgreed::Mistaken(mistake)) => {
+                    let mistaken = Some((mistake, ticked));
+                    Err(Pause::Consent(Box::new(Self { mistaken, ..self })))
+                }
+                Err(NotAgreed::Tampered(tampered)) => Err(Pause::Tampered(tampered)),
             },
         }
     }

@@ -122,6 +122,24 @@ pub struct Agreement {
     pub expires_at: Timestamp,
 }
 
+/// Why nothing is agreed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAgreed {
+    /// The person can put it right: they are shown the page again.
+    Mistaken(Mistake),
+    /// The page could not have given this answer.
+    Tampered(Tampered),
+}
+
+/// An answer that the page can give, and that means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// Nodes of another organization than the chosen one.
+    OtherOrganization,
+    /// More than [`MAX_NODES`] nodes.
+    TooManyNodes,
+}
+
 /// An answer that the page could not have given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Tampered {
@@ -131,17 +149,24 @@ pub enum Tampered {
     /// An organization that was not offered.
     #[error("the answer chooses an organization that was not offered")]
     Organization,
-    /// A node that was not offered, or of another organization than the chosen one.
-    #[error(
-        "the answer ticks a folder that is not one of the chosen organization's; tick folders of one organization only"
-    )]
+    /// A node that was not offered.
+    #[error("the answer ticks a folder that was not offered")]
     Node,
-    /// Too many nodes.
-    #[error("the answer ticks more than {MAX_NODES} folders; tick one that contains them instead")]
-    Nodes,
     /// A lifetime that was not offered.
     #[error("the answer chooses a lifetime that was not offered")]
     Lifetime,
+}
+
+impl From<Mistake> for NotAgreed {
+    fn from(mistake: Mistake) -> Self {
+        Self::Mistaken(mistake)
+    }
+}
+
+impl From<Tampered> for NotAgreed {
+    fn from(tampered: Tampered) -> Self {
+        Self::Tampered(tampered)
+    }
 }
 
 const LIFETIMES: [Lifetime; 4] = [
@@ -273,40 +298,54 @@ impl Offer<'_> {
     }
 
     /// What a yes to this means. The server expands the nesting, whatever the browser sent.
-    pub fn agree(&self, ticked: &Ticked, now: Timestamp) -> Result<Agreement, Tampered> {
+    pub fn agree(&self, ticked: &Ticked, now: Timestamp) -> Result<Agreement, NotAgreed> {
         if ticked.tiers.iter().any(|ticked| !self.tiers.iter().any(|tier| &tier.id == ticked)) {
-            return Err(Tampered::Tier);
+            return Err(Tampered::Tier.into());
         }
         let atoms =
             self.resource.model.expand(ticked.tiers.iter().map(String::as_str)).ok_or(Tampered::Tier)?;
-        let mut choices = self.choices.iter();
-        let choice = match ticked.organization.as_deref() {
-            None => choices.next(),
-            Some(id) => choices.find(|choice| choice.organization.as_str() == id),
-        };
-        let choice = choice.ok_or(Tampered::Organization)?;
-        if ticked.nodes.len() > MAX_NODES {
-            return Err(Tampered::Nodes);
-        }
-        let nodes: Vec<_> =
-            ticked.nodes.iter().map(|text| choice.node(text)).collect::<Option<_>>().ok_or(Tampered::Node)?;
+        let choice = self.chosen(ticked).ok_or(Tampered::Organization)?;
         let mut lifetimes = self.lifetimes.iter();
         let chosen = match ticked.expires.as_deref() {
             None => lifetimes.next_back(),
             Some(id) => lifetimes.find(|choice| choice.id == id),
         };
         let length = chosen.ok_or(Tampered::Lifetime)?.length;
+        let nodes = self.nodes(choice, ticked)?;
         Ok(Agreement {
             organization: choice.organization.clone(),
             allowance: Allowance::at(&nodes, &atoms),
             expires_at: now.plus(length),
         })
     }
+
+    /// The chosen organization, if it was offered: the first, unless another one is named.
+    pub fn chosen(&self, ticked: &Ticked) -> Option<&Choice<'_>> {
+        let mut choices = self.choices.iter();
+        match ticked.organization.as_deref() {
+            None => choices.next(),
+            Some(id) => choices.find(|choice| choice.organization.as_str() == id),
+        }
+    }
+
+    /// The ticked nodes, which have to be of the chosen organization. What was offered nowhere is no mistake.
+    fn nodes(&self, choice: &Choice<'_>, ticked: &Ticked) -> Result<Vec<NodePath>, NotAgreed> {
+        let offered = |text: &String| {
+            let own = choice.node(text);
+            let elsewhere =
+                || self.choices.iter().any(|other| text.contains(':') && other.node(text).is_some());
+            if own.is_some() || elsewhere() { Ok(own) } else { Err(Tampered::Node) }
+        };
+        let nodes: Vec<Option<NodePath>> = ticked.nodes.iter().map(offered).collect::<Result<_, _>>()?;
+        let nodes: Vec<NodePath> =
+            nodes.into_iter().collect::<Option<_>>().ok_or(Mistake::OtherOrganization)?;
+        if nodes.len() > MAX_NODES { Err(Mistake::TooManyNodes.into()) } else { Ok(nodes) }
+    }
 }
 
 impl Choice<'_> {
     /// The ticked node, if it was offered here.
-    fn node(&self, text: &str) -> Option<NodePath> {
+    pub fn node(&self, text: &str) -> Option<NodePath> {
         let path = match text.split_once(':') {
             None => text,
             Some((organization, path)) => {

@@ -1,6 +1,6 @@
 //! Pages for everybody: WCAG 2.2 AA as far as a program can tell, in a real browser.
 
-use e2e::client::Client;
+use e2e::client::{Client, text};
 use e2e::driver::pages;
 use e2e::house::{House, Plan, Store};
 use e2e::session::Session;
@@ -40,8 +40,12 @@ async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard
         &session.client.client_id,
         &session.client.redirect_uri,
     );
-    let looks = pages(&house, house.alice(), &client.request().url()).await;
-    assert_eq!(looks.len(), 17 * 4, "{looks:#?}");
+    let create = ["client", "create", "--name", "One", "--public", "--redirect-uri", &client.redirect_uri];
+    let made = house.cli(&[&create[..], &["--ceiling-node", "Acme", "--json"]].concat(), "").json();
+    let one = Client::known(client.discovery.clone(), &text(&made["client_id"]), &client.redirect_uri);
+    let urls = [client.request().url(), one.request().url()];
+    let looks = pages(&house, house.alice(), [&urls[0], &urls[1]]).await;
+    assert_eq!(looks.len(), 19 * 4, "{looks:#?}");
     for look in looks {
         let (nothing, at) = (json!([]), format!("{} in {}", look["page"], look["look"]));
         assert_eq!(look["found"], nothing, "{at}: axe-core");

@@ -2,11 +2,16 @@
 
 use e2e::client::{Client, decode, text};
 use e2e::house::{House, Store};
+use e2e::page::{FieldKind, Form};
 use serde_json::json;
 
 use crate::permissions::{acme, agree, at, consent_of, details, rule};
 
-e2e::on_both_stores!(the_page_says_whose_data_it_is_about_also_before_anything_is_possible,);
+e2e::on_both_stores!(
+    the_page_says_whose_data_it_is_about_also_before_anything_is_possible,
+    folders_of_another_organization_are_asked_about_again_with_all_that_was_ticked,
+    more_folders_than_a_token_names_are_asked_about_again,
+);
 
 async fn the_page_says_whose_data_it_is_about_also_before_anything_is_possible(store: Store) {
     let house = House::start(store).await;
@@ -39,4 +44,85 @@ async fn the_page_says_whose_data_it_is_about_also_before_anything_is_possible(s
     assert!(asked.2.text.contains("With your own data"), "{}", asked.2.text);
     let tokens = agree(&own, &asked, &[], &[("tier", "read")]).await;
     assert_ne!(decode(&tokens.access).1["org"], json!(acme));
+}
+
+/// What comes ticked and chosen.
+fn ticked(form: &Form) -> Vec<(&str, &str)> {
+    let kept = |kind: &FieldKind| matches!(kind, FieldKind::Checkbox(true) | FieldKind::Select(_));
+    let kept = form.fields.iter().filter(|field| kept(&field.kind));
+    kept.map(|field| (field.name.as_str(), field.value.as_str())).collect()
+}
+
+async fn folders_of_another_organization_are_asked_about_again_with_all_that_was_ticked(store: Store) {
+    let house = House::start(store).await;
+    let acme = acme(&house);
+    let globex = text(&house.cli(&["organization", "create", "Globex", "--json"], "").json()["id"]);
+    house.cli(&["node", "add", "Globex", "plans"], "").ok();
+    for name in ["Acme", "Globex"] {
+        rule(&house, &["--everyone", "--tier", "write", "--organization", name]);
+    }
+    let client = Client::register(house.mcp_url()).await;
+    let mut asked = consent_of(&house, &client, house.alice()).await;
+    let (specs, plans) = (format!("{acme}:alpha/site/specs"), format!("{globex}:plans"));
+    let entered = [("organization", globex.as_str()), ("expires", "7d")];
+    let form = asked.2.form("decision");
+    let sent = form.filled(
+        &entered,
+        &[("tier", "write"), ("node", &specs), ("node", &plans)],
+        ("decision", "authorize"),
+    );
+    let again = asked.0.post(&form.action, &sent).await.page();
+    assert_eq!((again.kind.as_str(), again.answer.status), ("consent", 422), "{again:#?}");
+    assert!(again.text.contains("You chose Globex and ticked folders of Acme."), "{}", again.text);
+    let kept = [
+        ("organization", globex.as_str()),
+        ("node", specs.as_str()),
+        ("node", plans.as_str()),
+        ("tier", "write"),
+        ("expires", "7d"),
+    ];
+    let form = again.form("decision");
+    let mut shown = ticked(form);
+    shown.sort_unstable();
+    let mut expected = kept.to_vec();
+    expected.sort_unstable();
+    assert_eq!(shown, expected);
+    assert!(again.answer.body.matches("<details open>").count() == 2, "what is ticked is seen");
+
+    // The person chooses the other one and leaves its folder ticked.
+    let sent: Vec<_> = form
+        .filled(&[("organization", &acme)], &[], ("decision", "authorize"))
+        .into_iter()
+        .filter(|(_, value)| *value != plans)
+        .collect();
+    let callback = asked.0.post(&form.action, &sent).await.away();
+    let tokens = e2e::client::Tokens::read(&client.redeem(&asked.1, &callback.code()).await);
+    assert_eq!(decode(&tokens.access).1["org"], json!(acme));
+    assert_eq!(details(&tokens), json!([at("alpha/site/specs", &["create", "read", "update"])]));
+
+    // Whoever denies denies, whatever is ticked.
+    asked = consent_of(&house, &client, house.alice()).await;
+    let form = asked.2.form("decision");
+    let no = form.filled(&entered, &[("node", &specs)], ("decision", "deny"));
+    let refused = asked.0.post(&form.action, &no).await.away();
+    assert_eq!(refused.get("error").as_deref(), Some("access_denied"));
+}
+
+async fn more_folders_than_a_token_names_are_asked_about_again(store: Store) {
+    let house = House::start(store).await;
+    acme(&house);
+    rule(&house, &["--everyone", "--tier", "read", "--organization", "Acme"]);
+    for i in 0..8 {
+        house.cli(&["node", "add", "Acme", &format!("n{i}/b/c/d/e/f/g/h")], "").ok();
+    }
+    let client = Client::register(house.mcp_url()).await;
+    let asked = consent_of(&house, &client, house.alice()).await;
+    let form = asked.2.form("decision");
+    let nodes: Vec<_> = form.ticks("node").into_iter().map(|node| ("node", node)).collect();
+    assert_eq!(nodes.len(), 68);
+    let again = asked.0.post(&form.action, &form.filled(&[], &nodes, ("decision", "authorize"))).await.page();
+    assert_eq!((again.kind.as_str(), again.answer.status), ("consent", 422), "{again:#?}");
+    assert!(again.text.contains("You ticked 68 folders, and 64"), "{}", again.text);
+    let form = again.form("decision");
+    assert_eq!(ticked(form).into_iter().filter(|(name, _)| *name == "node").count(), 68);
 }

@@ -2,9 +2,12 @@
 
 use doorward_shared::{
     authorization::{Unreadable, response_location},
-    error::OAuthError,
+    error::{ErrorCode, OAuthError},
     issuer::Issuer,
+    scope::ScopeToken,
 };
+
+use crate::domain::policy::Policy;
 
 /// An error for the person in front of the browser: nothing was proven that could be answered by redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,4 +60,15 @@ impl ReturnAddress {
     pub fn refuse(&self, error: OAuthError) -> RedirectError {
         RedirectError { to: self.clone(), error }
     }
+}
+
+/// The refusal of a scope that is no OpenID Connect one.
+pub(super) fn unsupported_scope(scope: &ScopeToken, policy: &Policy) -> OAuthError {
+    OAuthError::new(
+        ErrorCode::InvalidScope,
+        format!(
+            "unsupported scope {scope}: ask for openid (email, profile, offline_access) only; permissions are ticked by the user on the consent page at {}",
+            policy.issuer
+        ),
+    )
 }

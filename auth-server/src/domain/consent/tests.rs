@@ -42,7 +42,7 @@ fn ticked(tiers: &[&str], expires: Option<&str>) -> Ticked {
     Ticked { tiers, expires: expires.map(String::from), ..Ticked::default() }
 }
 
-fn agree(client: &Client, tiers: &[&str], expires: Option<&str>) -> Result<Agreement, Tampered> {
+fn agree(client: &Client, tiers: &[&str], expires: Option<&str>) -> Result<Agreement, NotAgreed> {
     let (user, resource, oidc) = (fixture::user(), fixture::resource(), Scope::default());
     offer(&user, client, &resource, &oidc).agree(&ticked(tiers, expires), NOW)
 }
@@ -63,9 +63,9 @@ fn no_tick_means_no_permission() {
 fn what_was_not_offered_cannot_be_ticked() {
     let bounded = Client { ceiling: Some("read".to_owned()), ..fixture::client() };
     assert!(agree(&bounded, &["read"], None).is_ok());
-    assert_eq!(agree(&bounded, &["write"], None), Err(Tampered::Tier));
-    assert_eq!(agree(&fixture::client(), &["admin"], None), Err(Tampered::Tier));
-    assert_eq!(agree(&fixture::client(), &["read"], Some("10y")), Err(Tampered::Lifetime));
+    assert_eq!(agree(&bounded, &["write"], None), Err(Tampered::Tier.into()));
+    assert_eq!(agree(&fixture::client(), &["admin"], None), Err(Tampered::Tier.into()));
+    assert_eq!(agree(&fixture::client(), &["read"], Some("10y")), Err(Tampered::Lifetime.into()));
 }
 
 /// Alice may read in Acme and write in one folder of it; the resource server is for listed people.
@@ -205,12 +205,19 @@ fn nodes_are_ticked_in_the_chosen_organization_only() {
         assert_eq!(narrowed.allowance, Allowance::at_node(node.clone(), read()), "{text}");
     }
     assert_eq!(agree(Some(&own), &[]).unwrap().organization, user.organization);
-    for bad in ["alpha/site", &format!("{acme}:alpha"), &format!("{own}:alpha"), ""] {
-        assert_eq!(agree(Some(&own), &[bad]), Err(Tampered::Node), "{bad}");
+    // The page has them all to tick, each with the organization that it is of.
+    let elsewhere = Err(Mistake::OtherOrganization.into());
+    assert_eq!(agree(Some(&own), &[&format!("{acme}:alpha")]), elsewhere);
+    let many = vec![format!("{acme}:alpha"); MAX_NODES + 1];
+    assert_eq!(agree(Some(&own), &many.iter().map(String::as_str).collect::<Vec<_>>()), elsewhere);
+    for bad in ["alpha/site", &format!("{own}:alpha"), &format!("{acme}:gamma"), ""] {
+        assert_eq!(agree(Some(&own), &[bad]), Err(Tampered::Node.into()), "{bad}");
+        let mixed = [&format!("{acme}:alpha"), bad];
+        assert_eq!(agree(Some(&own), &mixed), Err(Tampered::Node.into()), "{bad}");
     }
-    assert_eq!(agree(Some(&acme), &["gamma"]), Err(Tampered::Node));
-    assert_eq!(agree(Some("org_x"), &[]), Err(Tampered::Organization));
-    assert_eq!(agree(Some(&acme), &["alpha"; MAX_NODES + 1]), Err(Tampered::Nodes));
+    assert_eq!(agree(Some(&acme), &["gamma"]), Err(Tampered::Node.into()));
+    assert_eq!(agree(Some("org_x"), &[]), Err(Tampered::Organization.into()));
+    assert_eq!(agree(Some(&acme), &["alpha"; MAX_NODES + 1]), Err(Mistake::TooManyNodes.into()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, cookie::time::OffsetDateTime, http::StatusCode};
 use askama::Template;
 use doorward_shared::{
+    allowance::MAX_NODES,
     redirect_uri::{Target, target},
     scope::Scope,
     time::Timestamp,
@@ -13,7 +14,7 @@ use crate::{
     domain::{
         authorize::Asked,
         client::{TrustLabel, display_name, mixes_scripts},
-        consent::{Choice, Lifetime, Offer},
+        consent::{Choice, Lifetime, Mistake, Offer, Ticked},
         ids::RequestId,
         organization::Node,
         resource::Resource,
@@ -44,6 +45,7 @@ struct ConsentTemplate<'a> {
     redirect_uri: &'a str,
     target: TargetWords<'a>,
     resource: &'a Resource,
+    problem: Option<String>,
     choices: Vec<ChoiceRow<'a>>,
     tiers: Vec<TierRow<'a>>,
     entitled: bool,
@@ -65,6 +67,7 @@ struct TierRow<'a> {
     sentence: &'a str,
     tools: String,
     irreversible: bool,
+    ticked: bool,
 }
 
 /// An organization whose data may be chosen.
@@ -72,6 +75,9 @@ struct ChoiceRow<'a> {
     id: &'a str,
     name: &'a str,
     shared: bool,
+    chosen: bool,
+    /// Whether its nodes are seen at once.
+    open: bool,
     nodes: Vec<NodeRow<'a>>,
 }
 
@@ -80,6 +86,7 @@ struct NodeRow<'a> {
     value: String,
     title: &'a str,
     path: &'a str,
+    ticked: bool,
 }
 
 struct LifetimeRow {
@@ -87,7 +94,7 @@ struct LifetimeRow {
     selected: bool,
 }
 
-/// Puts a request before the person.
+/// Puts a request before the person: again, with what was ticked and what is wrong with it, where that was a mistake.
 pub(in crate::http) fn consent(
     site: &Site,
     id: &RequestId,
@@ -105,6 +112,9 @@ pub(in crate::http) fn consent(
     };
     let name = display_name(client.name.as_deref(), host);
     let last = offer.lifetimes.len().saturating_sub(1);
+    let mistaken = asked.mistaken();
+    let ticked = mistaken.map(|(_, ticked)| ticked);
+    let until = ticked.and_then(|ticked| ticked.expires.as_deref());
     let template = ConsentTemplate {
         frame: frame(site),
         action: path(policy, Name::Consent),
@@ -122,39 +132,89 @@ pub(in crate::http) fn consent(
         redirect_uri: offer.redirect_uri,
         target,
         resource,
-        choices: choice_rows(&offer),
-        tiers: tier_rows(&offer),
+        problem: mistaken.map(|(mistake, ticked)| words(mistake, &offer, ticked)),
+        choices: choice_rows(&offer, ticked),
+        tiers: tier_rows(&offer, ticked),
         entitled: offer.entitled,
         identity: identity(offer.oidc),
         lifetimes: offer
             .lifetimes
             .iter()
             .enumerate()
-            .map(|(i, choice)| LifetimeRow { choice: *choice, selected: i == last })
+            .map(|(i, choice)| LifetimeRow {
+                choice: *choice,
+                selected: until.map_or(i == last, |until| until == choice.id),
+            })
             .collect(),
         user: offer.user,
     };
-    html(StatusCode::OK, &template)
+    let status = if mistaken.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    html(status, &template)
 }
 
-fn choice_rows<'a>(offer: &Offer<'a>) -> Vec<ChoiceRow<'a>> {
+/// What is wrong with what was ticked, and what to do.
+fn words(mistake: Mistake, offer: &Offer<'_>, ticked: &Ticked) -> String {
+    match mistake {
+        Mistake::OtherOrganization => {
+            let chosen = offer.chosen(ticked);
+            let foreign = |other: &&Choice<'_>| {
+                chosen.is_none_or(|chosen| chosen.organization != other.organization)
+                    && ticked.nodes.iter().any(|node| other.node(node).is_some())
+            };
+            let others: Vec<_> = offer.choices.iter().filter(foreign).map(called).collect();
+            let chosen = chosen.map_or(OWN, called);
+            let others = others.join(" and of ");
+            format!(
+                "You chose {chosen} and ticked folders of {others}. Access is to one of them only: choose the other one, or \
+                 untick its folders. Nothing is decided yet."
+            )
+        }
+        Mistake::TooManyNodes => format!(
+            "You ticked {} folders, and {MAX_NODES} can be told apart at most. Tick a folder that contains several of them \
+             instead. Nothing is decided yet.",
+            ticked.nodes.len()
+        ),
+    }
+}
+
+/// What the person's own organization is called.
+const OWN: &str = "Your own data";
+
+fn called<'a>(choice: &Choice<'a>) -> &'a str {
+    choice.name.unwrap_or(OWN)
+}
+
+fn choice_rows<'a>(offer: &Offer<'a>, ticked: Option<&Ticked>) -> Vec<ChoiceRow<'a>> {
     let several = offer.choices.len() > 1;
+    let chosen = ticked.map_or_else(|| offer.choices.first(), |ticked| offer.chosen(ticked));
+    let chosen = chosen.map(|choice| choice.organization);
     let row = |choice: &Choice<'a>| {
         let id = choice.organization.as_str();
         // Where there are several, a node says whose it is: it is not taken for another's of the same name.
         let value = |path: &str| if several { format!("{id}:{path}") } else { path.to_owned() };
-        let node = |node: &&'a Node| NodeRow {
-            value: value(node.path.as_str()),
-            title: node.title.as_deref().unwrap_or_default(),
-            path: node.path.as_str(),
+        let node = |node: &&'a Node| {
+            let value = value(node.path.as_str());
+            NodeRow {
+                ticked: ticked.is_some_and(|ticked| ticked.nodes.contains(&value)),
+                value,
+                title: node.title.as_deref().unwrap_or_default(),
+                path: node.path.as_str(),
+            }
         };
-        let nodes = choice.nodes.iter().map(node).collect();
-        ChoiceRow { id, name: choice.name.unwrap_or("Your own data"), shared: choice.name.is_some(), nodes }
+        let nodes: Vec<_> = choice.nodes.iter().map(node).collect();
+        ChoiceRow {
+            id,
+            name: called(choice),
+            shared: choice.name.is_some(),
+            chosen: Some(choice.organization) == chosen,
+            open: nodes.iter().any(|node| node.ticked),
+            nodes,
+        }
     };
     offer.choices.iter().map(row).collect()
 }
 
-fn tier_rows<'a>(offer: &Offer<'a>) -> Vec<TierRow<'a>> {
+fn tier_rows<'a>(offer: &Offer<'a>, ticked: Option<&Ticked>) -> Vec<TierRow<'a>> {
     let model = &offer.resource.model;
     let mut below = 0;
     let mut rows = Vec::new();
@@ -169,6 +229,7 @@ fn tier_rows<'a>(offer: &Offer<'a>) -> Vec<TierRow<'a>> {
             sentence: &tier.sentence,
             tools: format!("{plus}{added} {unit}"),
             irreversible: tier.irreversible,
+            ticked: ticked.is_some_and(|ticked| ticked.tiers.contains(&tier.id)),
         });
         below = count;
     }
