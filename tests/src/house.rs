@@ -331,9 +331,14 @@ impl House {
         self.auth.ready(&self.origin).await;
     }
 
+    /// Stops the MCP server.
+    pub fn stop_artifacts(&mut self) {
+        self.artifacts = None;
+    }
+
     /// Kills the reference MCP server as `kill -9` does and starts it again on its data.
     pub async fn restart_artifacts(&mut self) {
-        self.artifacts = None;
+        self.stop_artifacts();
         self.start_artifacts().await;
     }
 

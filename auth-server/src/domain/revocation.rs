@@ -1,8 +1,13 @@
 //! How grants end or shrink by an administrator's word: verdicts that carry what the feed has to be told.
 
 use doorward_shared::{
-    allowance::Allowance, client_id::ClientId, issuer::Issuer, resource::ResourceUri, revocation::Claim,
-    scope::Scope, time::Timestamp,
+    allowance::Allowance,
+    client_id::ClientId,
+    issuer::Issuer,
+    resource::ResourceUri,
+    revocation::Claim,
+    scope::Scope,
+    time::{Seconds, Timestamp},
 };
 
 use super::{
@@ -10,6 +15,15 @@ use super::{
     ids::{GrantId, OrganizationId, UserId},
     policy::TokenPolicy,
 };
+
+/// How long the feed goes on telling of what no token can be left of: longer than anything that resource servers make with a
+/// token and let outlive it. One that was away for so long has missed nothing that it needs.
+const TELL_FOR: Seconds = Seconds::days(100);
+
+/// Entries that expired by then are told no more, and forgotten.
+pub fn told_since(now: Timestamp) -> Timestamp {
+    now.minus(TELL_FOR)
+}
 
 /// The verdict that a grant ends. Only decisions of `domain` make one.
 #[derive(Clone, Debug)]
@@ -263,7 +277,7 @@ fn beyond(wanted: &Allowance, held: &Allowance) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use doorward_shared::{node::NodePath, time::Seconds};
+    use doorward_shared::node::NodePath;
     use proptest::prelude::*;
 
     use super::*;

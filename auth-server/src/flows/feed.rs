@@ -20,7 +20,10 @@ use super::{
     Context, Peer, random_hex, resource_servers, signing, signing_keys,
     token::authenticate::{self, Refused},
 };
-use crate::store::{Heads, Result, Store};
+use crate::{
+    domain::revocation,
+    store::{Heads, Result, Store},
+};
 
 /// The longest time that a resource server waits for something new.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(25);
@@ -174,7 +177,7 @@ async fn page(ctx: &Context, after: i64) -> std::result::Result<Arc<str>, OAuthE
     if let Some(ready) = pages.iter().find(|p| (p.after, p.head, p.made_at) == (after, head, now)) {
         return Ok(Arc::clone(&ready.page));
     }
-    let entries = ctx.store.revocations_after(after, MAX_ENTRIES, now).await?;
+    let entries = ctx.store.revocations_after(after, MAX_ENTRIES, revocation::told_since(now)).await?;
     // Something may have been added since the head was read; the page ends where both agree.
     let entries: Vec<_> = entries.into_iter().filter(|entry| entry.sequence <= head).collect();
     let full = entries.len() == MAX_ENTRIES;

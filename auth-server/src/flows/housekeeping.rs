@@ -5,7 +5,7 @@ use std::time::Duration;
 use doorward_shared::time::Seconds;
 
 use super::Context;
-use crate::store::StoreError;
+use crate::{domain::revocation, store::StoreError};
 
 /// Between two rounds.
 pub const EVERY: Duration = Duration::from_mins(10);
@@ -21,7 +21,7 @@ pub async fn tidy(ctx: &Context) -> Result<(), StoreError> {
     for provider in &ctx.policy.upstream {
         ctx.store.lapse_groups(&provider.id, now.minus(provider.max_stale)).await?;
     }
-    let revocations = ctx.store.forget_revocations(now).await?;
+    let revocations = ctx.store.forget_revocations(revocation::told_since(now)).await?;
     tracing::debug!(clients, grants, links, revocations, "forgot what is over");
     Ok(())
 }

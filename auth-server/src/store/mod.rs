@@ -187,11 +187,11 @@ pub struct GrantFilter {
 pub trait Feed: Send + Sync {
     /// How far everything is.
     async fn heads(&self) -> Result<Heads>;
-    /// At most `limit` entries after this number that are not expired, in their order. Read [`Feed::heads`] before: the
+    /// At most `limit` entries after this number that expire after `then`, in their order. Read [`Feed::heads`] before: the
     /// answer is complete up to the number that it gave.
-    async fn revocations_after(&self, after: i64, limit: usize, now: Timestamp) -> Result<Vec<Entry>>;
-    /// Removes expired entries. Answers how many.
-    async fn forget_revocations(&self, now: Timestamp) -> Result<u64>;
+    async fn revocations_after(&self, after: i64, limit: usize, then: Timestamp) -> Result<Vec<Entry>>;
+    /// Removes entries that expired by `then`. Answers how many.
+    async fn forget_revocations(&self, then: Timestamp) -> Result<u64>;
     /// Begins to listen to other processes, where the database can tell of them.
     async fn listen(&self) -> Result<()>;
     /// Returns when a counter was probably advanced, by this process or one that is listened to.

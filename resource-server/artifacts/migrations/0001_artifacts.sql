@@ -65,31 +65,67 @@ create table sessions (
     subject      text   not null,
     session_id   text   not null,
     sealed_at    bigint,
+    -- Who sealed it: a client of the same person, or an API key by its name.
+    sealed_by_client_id  text,
+    sealed_by_credential text,
     unique (organization, subject, session_id)
 );
 
--- One presigned PUT per pending artifact. `received_at` is set once: the write that sets it is the winner.
+-- One presigned PUT per pending artifact. `received_at` is set once: the write that sets it is the winner. `ended_at`: the
+-- credential that asked for the address was revoked.
 create table uploads (
     artifact_id  text   not null primary key references artifacts (artifact_id),
     token_hash   text   not null unique,
+    organization text   not null,
+    subject      text   not null,
+    client_id    text   not null,
+    credential   text,
+    grant_id     text   not null,
+    token_id     text   not null,
+    key_id       text,
+    issued_at    bigint not null,
     expires_at   bigint not null,
+    ended_at     bigint,
     received_at  bigint,
     content_hash text,
     blob_id      text
 );
 create index uploads_by_blob on uploads (blob_id);
+create index uploads_of_grant on uploads (grant_id) where ended_at is null;
 
--- Links that open without credentials: `agent` for the one-hour link, `public` for the one people share.
+-- Links that open without credentials: `agent` for the one-hour link, `public` for the one people share. From `organization`
+-- to `issued_at` is the credential that made the link, with what a revocation can name of it. `ended_at`: that credential
+-- was revoked, or the artifact was moved.
 create table links (
     link_hash    text   not null primary key,
     kind         text   not null,
     artifact_id  text   not null references artifacts (artifact_id),
     organization text   not null,
+    subject      text   not null,
+    client_id    text   not null,
+    credential   text,
+    grant_id     text   not null,
+    token_id     text   not null,
+    key_id       text,
+    issued_at    bigint not null,
     created_at   bigint not null,
-    expires_at   bigint not null
+    expires_at   bigint not null,
+    ended_at     bigint
 );
 create index links_by_organization on links (organization, kind, expires_at);
 create index links_to_forget on links (expires_at);
+create index links_of_grant on links (grant_id) where ended_at is null;
+
+-- What was revoked while there may be requests under way that began before: they make no address any more. Once no credential
+-- is left that an entry concerns it is forgotten; what the credential made has ended by then.
+create table revocations (
+    claim        text   not null,
+    value        text   not null,
+    issued_until bigint,
+    expires_at   bigint not null,
+    primary key (claim, value)
+);
+create index revocations_to_forget on revocations (expires_at);
 
 -- A key is one person's in one folder (empty for the organization itself), so that a credential for one folder learns nothing
 -- of keys that were used in another.

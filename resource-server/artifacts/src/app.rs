@@ -28,6 +28,7 @@ use crate::{
     errors::Refusal,
     moves,
     serve::{Door, serve},
+    standing::{Endings, Standing},
     store::{OpenError, Store},
     telemetry::{self, Event},
     transport, uploads,
@@ -89,6 +90,7 @@ impl App {
             allowed_origins: config.allowed_origins.clone(),
             key_cache_file: Some(config.data_dir.join("issuer-keys.json")),
             revocations_file: Some(config.data_dir.join("revocations.json")),
+            revocation_log: Some(Arc::new(Endings(context.clone()))),
             max_feed_lag: config.max_feed_lag,
             on_feed_lag: config.on_feed_lag,
             ..Settings::new(config.resource.as_str(), config.issuer.as_str())
@@ -143,19 +145,18 @@ impl App {
 
 /// The routes behind the kit: it answers metadata and challenges, and tells who calls.
 fn protected(context: &Arc<Context>, kit: &Arc<ResourceServer>) -> Router {
-    let ready = kit.clone();
-    routes(context, move || ready.is_ready())
+    routes(context, Standing::at(kit.clone()))
         .layer(middleware::from_fn(identify))
         .layer(ProtectLayer::new(kit.clone()))
         .layer(middleware::from_fn_with_state(context.entropy.clone(), telemetry::record))
 }
 
 /// The routes. They need an [`Event`] with every request, and the MCP endpoint a [`Caller`].
-pub fn routes(context: &Arc<Context>, has_keys: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Router {
+pub fn routes(context: &Arc<Context>, standing: Standing) -> Router {
     let endpoint = transport::endpoint(context.clone());
     let ready = {
-        let context = context.clone();
-        move || ready(context.clone(), has_keys())
+        let (context, standing) = (context.clone(), standing.clone());
+        move || ready(context.clone(), standing.is_ready())
     };
     Router::new()
         .route(context.resource.path(), any(transport::serve).with_state(endpoint))
@@ -166,6 +167,7 @@ pub fn routes(context: &Arc<Context>, has_keys: impl Fn() -> bool + Clone + Send
         .route("/healthz", get(async || answer(StatusCode::OK, &json!({ "status": "ok" }))))
         .route("/readyz", get(ready))
         .fallback(nothing)
+        .layer(Extension(standing))
         .with_state(context.clone())
 }
 

@@ -1,6 +1,7 @@
 //! Who calls, in the words of this server. The rest of the server knows nothing of tokens.
 
 use doorward_resource_server::{Access, Allowance, NodePath};
+use doorward_shared::time::Timestamp;
 
 use crate::{
     errors::{Code, Refusal},
@@ -18,6 +19,12 @@ pub struct Caller {
     pub client_id: String,
     /// The grant behind it: what an administrator revokes.
     pub grant: String,
+    /// The name of the token or key itself.
+    pub token_id: String,
+    /// The key that signed the token; an API key has none.
+    pub key_id: Option<String>,
+    /// When the token or key was made.
+    pub issued_at: Timestamp,
     /// What was granted, and in which folders.
     pub allowance: Allowance,
     /// The name of the API key, when the credential is one.
@@ -97,6 +104,9 @@ impl From<&Access> for Caller {
             subject: access.subject.clone(),
             client_id: access.client_id.clone(),
             grant: access.grant.clone(),
+            token_id: access.token_id.clone(),
+            key_id: access.key_id.clone(),
+            issued_at: access.issued_at,
             allowance: access.allowance(),
             credential: access.credential.clone(),
             api_key_last_4: access.api_key_last_4.clone(),

@@ -20,7 +20,8 @@ use crate::{
     context::Context,
     errors::Refusal,
     ids::{DownloadToken, LinkId},
-    store::{Artifact, LinkKind, unknown_link},
+    standing::Standing,
+    store::{Artifact, LinkKind, OpenLink, ended_link, unknown_link},
     telemetry::Event,
 };
 
@@ -31,20 +32,22 @@ const PIECE: usize = 64 * 1024;
 pub async fn download(
     State(context): State<Arc<Context>>,
     Extension(event): Extension<Event>,
+    Extension(standing): Extension<Standing>,
     Path(address): Path<String>,
 ) -> Response {
     let hash = Secret::<DownloadToken>::parse(&address).map(|secret| secret.hash().to_text());
-    open(&context, &event, LinkKind::Agent, hash).await
+    open(&context, &event, &standing, LinkKind::Agent, hash).await
 }
 
 /// Opens a public link.
 pub async fn link(
     State(context): State<Arc<Context>>,
     Extension(event): Extension<Event>,
+    Extension(standing): Extension<Standing>,
     Path(link): Path<String>,
 ) -> Response {
     let hash = LinkId::parse(&link).map(|link| link_hash(&link));
-    open(&context, &event, LinkKind::Public, hash).await
+    open(&context, &event, &standing, LinkKind::Public, hash).await
 }
 
 /// The form in which the store knows a public link.
@@ -52,8 +55,14 @@ pub(crate) fn link_hash(link: &LinkId) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(link.expose().as_bytes()))
 }
 
-async fn open(context: &Context, event: &Event, kind: LinkKind, hash: Option<String>) -> Response {
-    match find(context, kind, hash).await {
+async fn open(
+    context: &Context,
+    event: &Event,
+    standing: &Standing,
+    kind: LinkKind,
+    hash: Option<String>,
+) -> Response {
+    match find(context, standing, kind, hash).await {
         Ok((artifact, file)) => send(&artifact, file),
         Err(refusal) => {
             event.refusal(&refusal);
@@ -62,9 +71,16 @@ async fn open(context: &Context, event: &Event, kind: LinkKind, hash: Option<Str
     }
 }
 
-async fn find(context: &Context, kind: LinkKind, hash: Option<String>) -> Result<(Artifact, File), Refusal> {
+async fn find(
+    context: &Context,
+    standing: &Standing,
+    kind: LinkKind,
+    hash: Option<String>,
+) -> Result<(Artifact, File), Refusal> {
     let now = context.clock.now();
-    let artifact = context.store.open_link(kind, &hash.ok_or_else(unknown_link)?, now).await?;
+    let OpenLink { artifact, maker } =
+        context.store.open_link(kind, &hash.ok_or_else(unknown_link)?, now).await?;
+    standing.check(&maker, ended_link).await?;
     let (artifact, blob) = artifact.readable(now)?;
     let file = context.store.blobs().read(&blob).await?;
     Ok((artifact, file))

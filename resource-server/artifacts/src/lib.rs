@@ -7,6 +7,7 @@
 //! | [`uploads`], [`downloads`], [`moves`] | the addresses that are opened without MCP |
 //! | [`permissions`] | what can be granted |
 //! | [`mcp`], [`resources`], [`transport`] | MCP over Streamable HTTP |
+//! | [`standing`] | whether the credential that made an address still counts |
 //! | [`caller`] | who calls: the one place that reads what the kit has verified |
 //! | [`app`], [`config`], [`telemetry`] | the program |
 
@@ -26,6 +27,7 @@ pub mod permissions;
 pub mod plans;
 pub mod resources;
 pub mod serve;
+pub mod standing;
 pub mod store;
 pub mod telemetry;
 pub mod tools;

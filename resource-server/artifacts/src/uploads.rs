@@ -21,6 +21,7 @@ use crate::{
     context::Context,
     errors::{Code, Refusal},
     ids::UploadToken,
+    standing::Standing,
     store::{Receipt, Received, Upload},
     telemetry::Event,
 };
@@ -58,10 +59,11 @@ impl Drop for Claim<'_> {
 pub async fn put(
     State(context): State<Arc<Context>>,
     Extension(event): Extension<Event>,
+    Extension(standing): Extension<Standing>,
     Path(address): Path<String>,
     request: Request,
 ) -> Response {
-    match take(&context, &address, request).await {
+    match take(&context, &standing, &address, request).await {
         Ok((upload, received)) => answer(&upload, &received),
         Err(refusal) => {
             event.refusal(&refusal);
@@ -70,7 +72,12 @@ pub async fn put(
     }
 }
 
-async fn take(context: &Context, address: &str, request: Request) -> Result<(Upload, Received), Refusal> {
+async fn take(
+    context: &Context,
+    standing: &Standing,
+    address: &str,
+    request: Request,
+) -> Result<(Upload, Received), Refusal> {
     let unknown = || Refusal::new(Code::UploadNotFound, "This upload address is not known.");
     let address = Secret::<UploadToken>::parse(address).ok_or_else(unknown)?.hash();
     // Claimed before anything is looked up, so that only one PUT at a time can find the address open: others must not
@@ -80,6 +87,7 @@ async fn take(context: &Context, address: &str, request: Request) -> Result<(Upl
     })?;
     let upload = context.store.upload(&address).await?.ok_or_else(unknown)?;
     upload.check(context.clock.now())?;
+    standing.check(&upload.maker, Upload::ended).await?;
     let (parts, body) = request.into_parts();
     check_headers(&upload, &parts.headers)?;
     let _place = context.transfers.try_acquire().map_err(|_| {
@@ -147,6 +155,10 @@ async fn keep(
         Receipt::Done => Ok((upload.clone(), received)),
         Receipt::Lost => {
             context.store.blobs().remove(&received.id).await;
+            // What came first: another PUT, or an end.
+            if let Some(now_found) = context.store.upload(address).await? {
+                now_found.check(context.clock.now())?;
+            }
             Err(Upload::taken())
         }
     }

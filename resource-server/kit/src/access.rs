@@ -22,6 +22,8 @@ pub struct Access {
     pub grant: String,
     /// The token's own name (`jti`).
     pub token_id: String,
+    /// The key that signed the token (`kid`); `None` for an opaque one.
+    pub key_id: Option<String>,
     /// Everything that the token allows.
     pub scope: Scope,
     /// When the token was made.
@@ -74,6 +76,7 @@ impl From<AccessTokenClaims> for Access {
             organization: claims.org,
             grant: claims.sid,
             token_id: claims.jti,
+            key_id: None,
             scope: claims.scope,
             issued_at: claims.iat,
             expires_at: Some(claims.exp),

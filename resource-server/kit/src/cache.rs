@@ -79,7 +79,6 @@ pub(crate) struct VerifiedTokens(Memory<Verified>);
 #[derive(Clone)]
 struct Verified {
     access: Arc<Access>,
-    kid: Arc<str>,
     generation: u64,
 }
 
@@ -89,23 +88,23 @@ impl VerifiedTokens {
         Self(Memory::new(capacity))
     }
 
-    /// The access of a token that was verified with the key set `generation` and lives at `now`, and the name of its key.
+    /// The access of a token that was verified with the key set `generation` and lives at `now`.
     pub(crate) fn get(
         &self,
         token: &TokenHash,
         generation: u64,
         now: Timestamp,
         leeway: Seconds,
-    ) -> Option<(Arc<Access>, Arc<str>)> {
+    ) -> Option<Arc<Access>> {
         let known = self.0.get(token)?;
         let alive = known.generation == generation
             && known.access.expires_at.is_none_or(|expires_at| now < expires_at.plus(leeway));
-        alive.then_some((known.access, known.kid))
+        alive.then_some(known.access)
     }
 
-    /// Remembers a token that was verified with the key `kid` of the set `generation`.
-    pub(crate) fn insert(&self, token: TokenHash, generation: u64, access: Arc<Access>, kid: Arc<str>) {
-        self.0.insert(token, Verified { access, kid, generation });
+    /// Remembers a token that was verified with the key set `generation`.
+    pub(crate) fn insert(&self, token: TokenHash, generation: u64, access: Arc<Access>) {
+        self.0.insert(token, Verified { access, generation });
     }
 }
 
@@ -125,6 +124,7 @@ mod tests {
             organization: "o".to_owned(),
             grant: "g".to_owned(),
             token_id: "j".to_owned(),
+            key_id: Some("k".to_owned()),
             scope: Scope::default(),
             issued_at: NOW,
             expires_at: Some(NOW),
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn tokens_that_differ_in_one_character_are_two_entries() {
         let cache = VerifiedTokens::new(100);
-        cache.insert(hash("a.b.c"), 1, access(), "k".into());
+        cache.insert(hash("a.b.c"), 1, access());
         assert!(cache.get(&hash("a.b.c"), 1, NOW, LEEWAY).is_some());
         for other in ["a.b.d", "a.b.c ", "a.b", "a.b.c\0", "a.b.c.", "A.b.c"] {
             assert!(cache.get(&hash(other), 1, NOW, LEEWAY).is_none(), "{other:?}");
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_hit_counts_only_with_the_same_keys_and_before_expiry() {
         let cache = VerifiedTokens::new(100);
-        cache.insert(hash("t"), 1, access(), "k".into());
+        cache.insert(hash("t"), 1, access());
         assert!(cache.get(&hash("t"), 2, NOW, LEEWAY).is_none());
         assert!(cache.get(&hash("t"), 1, NOW.plus(Seconds::new(59)), LEEWAY).is_some());
         assert!(cache.get(&hash("t"), 1, NOW.plus(Seconds::new(60)), LEEWAY).is_none());
@@ -160,8 +160,8 @@ mod tests {
     fn the_memory_is_bounded_and_the_oldest_makes_room() {
         let cache = VerifiedTokens::new(32);
         for i in 0..10_000 {
-            cache.insert(hash(&i.to_string()), 1, access(), "k".into());
-            cache.insert(hash(&i.to_string()), 1, access(), "k".into());
+            cache.insert(hash(&i.to_string()), 1, access());
+            cache.insert(hash(&i.to_string()), 1, access());
         }
         let held: usize = cache.0.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum();
         assert!(held <= 32, "{held}");
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn without_capacity_nothing_is_remembered() {
         let cache = VerifiedTokens::new(0);
-        cache.insert(hash("t"), 1, access(), "k".into());
+        cache.insert(hash("t"), 1, access());
         assert!(cache.get(&hash("t"), 1, NOW, LEEWAY).is_none());
     }
 }

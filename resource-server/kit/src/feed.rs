@@ -17,6 +17,7 @@ use crate::{
     Credentials, Settings,
     fetch::{self, FetchError},
     keys::{Keys, Lookup, Seeker},
+    maker::Recording,
     metrics::Counters,
     reach::Reach,
     revocations::{PATIENCE, Position, Revocations},
@@ -52,6 +53,8 @@ pub(crate) struct Feed {
     /// How long the server may wait for something to say.
     wait: Duration,
     position: Position,
+    /// Somebody who takes down what is revoked, if there is one.
+    recording: Option<Recording>,
     /// The last housekeeping, and whether there is something that the file does not have.
     kept_at: Timestamp,
     unwritten: bool,
@@ -103,6 +106,7 @@ impl Feed {
         credentials: Credentials,
         (keys, revocations, metrics): (Arc<Keys>, Arc<Revocations>, Arc<Counters>),
         position: Position,
+        recording: Option<Recording>,
     ) -> Result<Self, reqwest::Error> {
         let wait = (settings.max_feed_lag / 3).clamp(Duration::from_secs(1), LONGEST_WAIT);
         let clock = Arc::clone(&settings.clock);
@@ -116,6 +120,7 @@ impl Feed {
             leeway: seconds(settings.leeway),
             wait,
             position,
+            recording,
             kept_at: clock.now(),
             clock,
             unwritten: false,
@@ -255,6 +260,10 @@ impl Feed {
         }
         let moved = page.sequence > page.after;
         position.sequence = page.sequence.max(0);
+        if let Some(recording) = &self.recording {
+            let ours = page.entries.into_iter().filter(|entry| self.revocations.concerns_us(entry));
+            recording.send(ours.collect(), position.clone());
+        }
         if page.more && moved { Turn::More } else { Turn::CaughtUp { news: moved } }
     }
 
@@ -268,7 +277,9 @@ impl Feed {
         }
         self.kept_at = now;
         self.unwritten = false;
-        self.revocations.write_file(&self.position).await;
+        // What was not taken down is asked for again after a restart.
+        let recorded = self.recording.as_ref().map(Recording::position);
+        self.revocations.write_file(recorded.as_ref().unwrap_or(&self.position)).await;
     }
 }
 

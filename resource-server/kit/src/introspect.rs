@@ -179,7 +179,7 @@ impl ResourceServer {
     /// False when the feed has said something about the token since the question was put. That need not be its end: a grant
     /// may have been narrowed. So the question is put again.
     fn is_last_word(&self, answer: &Answer) -> bool {
-        answer.news == self.revocations.news() || self.revocations.refuses(&answer.access, None).is_none()
+        answer.news == self.revocations.news() || self.revocations.refuses(&answer.access).is_none()
     }
 
     /// Puts the question, or waits for the answer to the same question of somebody else.
@@ -345,6 +345,7 @@ fn access(answer: Active) -> Option<Access> {
         organization: name(answer.org)?,
         grant: name(answer.sid)?,
         token_id: name(answer.jti)?,
+        key_id: None,
         scope: Scope::parse(&answer.scope).ok()?,
         issued_at: answer.iat,
         expires_at: answer.exp,

@@ -19,6 +19,7 @@
 //! | `reach`, `credentials` | where the authorization server is reached, and as whom |
 //! | `keys`, `fetch` | the authorization server's metadata and keys: background refresh, last good copy |
 //! | `revocations`, `feed` | what was revoked: asked for every token, filled by the signed feed, kept over a restart |
+//! | `maker` | what was made with a token and outlives it |
 //! | `introspect` | opaque tokens: the authorization server is asked |
 //! | `cache` | tokens that were seen before |
 //! | `rate` | how often an API key may be used, and how often strangers make the authorization server be asked |
@@ -40,6 +41,7 @@ mod fetch;
 mod front;
 mod introspect;
 mod keys;
+mod maker;
 mod metadata;
 mod metrics;
 mod rate;
@@ -57,12 +59,14 @@ use doorward_shared::{issuer::Issuer, resource::ResourceUri, time::Clock};
 pub use doorward_shared::{
     allowance::Allowance,
     node::{NodePath, NodeSyntax},
+    revocation::{Claim, Entry},
 };
 
 pub use self::{
     access::Access,
     answer::{Answer, Refusal},
     credentials::Credentials,
+    maker::{Maker, RevocationLog, Unrecorded},
     metrics::{Metrics, Reason},
     rate::RateLimited,
     reach::AddressSyntax,
@@ -106,12 +110,18 @@ impl ResourceServer {
 
         let mut background = vec![tokio::spawn(Arc::clone(&keys).refresh_forever(fetcher)).abort_handle()];
         if let Some(credentials) = &settings.credentials {
+            let recording = settings.revocation_log.clone().map(|log| {
+                let (recording, recorder) = maker::recording(log, position.clone());
+                background.push(tokio::spawn(recorder.record_forever()).abort_handle());
+                recording
+            });
             let feed = feed::Feed::new(
                 &settings,
                 checked.reach.clone(),
                 credentials.clone(),
                 (Arc::clone(&keys), Arc::clone(&revocations), Arc::clone(&metrics)),
                 position,
+                recording,
             )?;
             background.push(tokio::spawn(feed.follow_forever()).abort_handle());
         } else {

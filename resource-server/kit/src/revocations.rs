@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    Access, FeedLag, Settings,
+    Access, FeedLag, Maker, Settings,
     settings::{Checked, seconds},
 };
 
@@ -91,12 +91,9 @@ impl Revocations {
         }
     }
 
-    /// Which claim of the token was revoked, if one was. `kid` is the key that signed it; an opaque token has none.
-    pub(crate) fn refuses(&self, access: &Access, kid: Option<&str>) -> Option<Claim> {
-        if self.len() == 0 {
-            return None;
-        }
-        self.read().refuses(&Facts {
+    /// Which claim of the token was revoked, if one was.
+    pub(crate) fn refuses(&self, access: &Access) -> Option<Claim> {
+        self.held_against(&Facts {
             iss: self.issuer.as_str(),
             aud: &self.audience,
             sub: &access.subject,
@@ -104,9 +101,33 @@ impl Revocations {
             org: &access.organization,
             sid: &access.grant,
             jti: &access.token_id,
-            kid,
+            kid: access.key_id.as_deref(),
             iat: access.issued_at,
         })
+    }
+
+    /// Which claim of the token that made something was revoked, if one was.
+    pub(crate) fn refuses_maker(&self, maker: &Maker) -> Option<Claim> {
+        self.held_against(&Facts {
+            iss: self.issuer.as_str(),
+            aud: &self.audience,
+            sub: &maker.subject,
+            client_id: &maker.client_id,
+            org: &maker.organization,
+            sid: &maker.grant,
+            jti: &maker.token_id,
+            kid: maker.key_id.as_deref(),
+            iat: maker.issued_at,
+        })
+    }
+
+    fn held_against(&self, facts: &Facts<'_>) -> Option<Claim> {
+        if self.len() == 0 { None } else { self.read().refuses(facts) }
+    }
+
+    /// True unless the entry is about another resource server.
+    pub(crate) fn concerns_us(&self, entry: &Entry) -> bool {
+        entry.claim != Claim::Aud || entry.value == self.audience
     }
 
     /// True when a key was revoked. Nothing that it signed is good, whenever that was.
@@ -124,7 +145,7 @@ impl Revocations {
             kid: Some(kid),
             iat: any_time,
         };
-        self.len() > 0 && self.read().refuses(&key).is_some()
+        self.held_against(&key).is_some()
     }
 
     /// True unless the operator wants no token taken without news from the feed, and there was none for too long.

@@ -9,6 +9,7 @@ use doorward_shared::{
 };
 
 use crate::{
+    RevocationLog,
     credentials::Credentials,
     reach::{AddressSyntax, Reach},
 };
@@ -57,6 +58,8 @@ pub struct Settings {
     /// A file for what was revoked, so that a restart revives nothing while the authorization server is away. `None`: beside
     /// `key_cache_file`, if there is one. It deserves the same care.
     pub revocations_file: Option<PathBuf>,
+    /// Is told what is revoked, so that what was made with a token and outlives it can end with it.
+    pub revocation_log: Option<Arc<dyn RevocationLog>>,
     /// How long the revocation feed may be silent before `on_feed_lag` applies. It is asked to speak three times as often.
     pub max_feed_lag: Duration,
     /// What happens to signed tokens while the feed is silent for longer than `max_feed_lag`. Opaque tokens are asked about
@@ -131,6 +134,7 @@ impl Default for Settings {
             check_host: true,
             key_cache_file: None,
             revocations_file: None,
+            revocation_log: None,
             max_feed_lag: Duration::from_mins(1),
             on_feed_lag: FeedLag::Serve,
             opaque_prefixes: Vec::new(),

@@ -112,7 +112,7 @@ impl ResourceServer {
             .keys
             .usable(now)
             .and_then(|held| self.verified.get(&hash, held.generation, now, self.bounds.leeway));
-        let ((access, kid), counter) = match remembered {
+        let (access, counter) = match remembered {
             Some(known) => (known, &self.metrics.remembered),
             None => (self.read(token, hash, now).await?, &self.metrics.verified),
         };
@@ -121,7 +121,7 @@ impl ResourceServer {
         if !self.revocations.are_current(now) {
             return Err(Refusal::Unavailable);
         }
-        if self.revocations.refuses(&access, Some(&kid)).is_some() {
+        if self.revocations.refuses(&access).is_some() {
             return Err(Refusal::InvalidToken(Reason::Revoked));
         }
         Counters::count(counter);
@@ -129,12 +129,7 @@ impl ResourceServer {
     }
 
     /// Checks the signature and the claims of a token that is not known.
-    async fn read(
-        &self,
-        token: &str,
-        hash: TokenHash,
-        now: Timestamp,
-    ) -> Result<(Arc<Access>, Arc<str>), Refusal> {
+    async fn read(&self, token: &str, hash: TokenHash, now: Timestamp) -> Result<Arc<Access>, Refusal> {
         let unverified = Unverified::parse(token).map_err(refuse)?;
         let kid = unverified.kid().ok_or(Refusal::InvalidToken(Reason::UnknownKey))?;
         let (key, generation) = match self.keys.find(kid, Seeker::Token, now).await {
@@ -152,9 +147,9 @@ impl ResourceServer {
         };
         let claims = access_token::check(&payload, &expected).map_err(refuse)?;
 
-        let (access, kid) = (Arc::new(Access::from(claims)), Arc::from(kid));
-        self.verified.insert(hash, generation, Arc::clone(&access), Arc::clone(&kid));
-        Ok((access, kid))
+        let access = Arc::new(Access { key_id: Some(kid.to_owned()), ..Access::from(claims) });
+        self.verified.insert(hash, generation, Arc::clone(&access));
+        Ok(access)
     }
 
     fn record(&self, reason: Reason) {

@@ -77,23 +77,23 @@ impl Feed for Database {
         Ok(heads)
     }
 
-    async fn revocations_after(&self, after: i64, limit: usize, now: Timestamp) -> Result<Vec<Entry>> {
+    async fn revocations_after(&self, after: i64, limit: usize, then: Timestamp) -> Result<Vec<Entry>> {
         let sql = r#"select sequence as "revocations.sequence", claim as "revocations.claim",
             value as "revocations.value", issued_until as "revocations.issued_until",
             expires_at as "revocations.expires_at"
             from revocations where sequence > $1 and expires_at > $2 order by sequence limit $3"#;
         let rows = sqlx::query(sql)
             .bind(after)
-            .bind(now.seconds())
+            .bind(then.seconds())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(rows::entry).collect()
     }
 
-    async fn forget_revocations(&self, now: Timestamp) -> Result<u64> {
+    async fn forget_revocations(&self, then: Timestamp) -> Result<u64> {
         let sql = "delete from revocations where expires_at <= $1";
-        Ok(sqlx::query(sql).bind(now.seconds()).execute(&self.writer).await?.rows_affected())
+        Ok(sqlx::query(sql).bind(then.seconds()).execute(&self.writer).await?.rows_affected())
     }
 
     async fn listen(&self) -> Result<()> {

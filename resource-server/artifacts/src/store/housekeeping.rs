@@ -18,6 +18,8 @@ use crate::{
 const PATIENCE: Seconds = Seconds::hours(24);
 /// An ended link is remembered for this long, to answer 410 and not 404.
 const LINK_MEMORY: Seconds = Seconds::days(30);
+/// A request that began with a good credential is over by then.
+const LAST_REQUESTS: Seconds = Seconds::days(1);
 /// At most this many artifacts are ended in one transaction, so that callers do not wait for long.
 const BATCH: i64 = 200;
 
@@ -31,8 +33,12 @@ impl Store {
             .bind(now.minus(REPLAY_WINDOW).seconds())
             .execute(&mut *tx)
             .await?;
-        sqlx::query("delete from links where expires_at <= $1")
+        sqlx::query("delete from links where expires_at <= $1 or ended_at <= $1")
             .bind(now.minus(LINK_MEMORY).seconds())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("delete from revocations where expires_at <= $1")
+            .bind(now.minus(LAST_REQUESTS).seconds())
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;

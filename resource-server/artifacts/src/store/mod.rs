@@ -25,14 +25,15 @@ mod links;
 mod moves;
 mod reach;
 mod records;
+mod revocations;
 mod sessions;
 mod uploads;
 mod usage;
 
 pub use artifacts::Stored;
 pub use blobs::{Blobs, Incoming, Received};
-pub(crate) use links::unknown_link;
-pub use links::{LinkKind, NewLink};
+pub use links::{LinkKind, NewLink, OpenLink};
+pub(crate) use links::{ended_link, unknown_link};
 pub use records::{
     Artifact, ArtifactFilter, Draft, IdempotencyKey, Page, PageRequest, Session, SessionFilter, Status,
     Writer,
@@ -203,6 +204,9 @@ mod tests {
             subject: "alice".to_owned(),
             client_id: "client".to_owned(),
             grant: "grant".to_owned(),
+            token_id: "token".to_owned(),
+            key_id: None,
+            issued_at: Timestamp::from_seconds(0),
             allowance: Allowance::default(),
             credential: None,
             api_key_last_4: None,

@@ -36,7 +36,7 @@ impl Store {
             .bind(id.as_str())
             .execute(&mut *tx)
             .await?;
-        sqlx::query("update links set expires_at = $1 where artifact_id = $2 and expires_at > $1")
+        sqlx::query("update links set ended_at = $1 where artifact_id = $2 and ended_at is null")
             .bind(now.seconds())
             .bind(id.as_str())
             .execute(&mut *tx)

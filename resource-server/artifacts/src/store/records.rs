@@ -184,8 +184,8 @@ pub struct Session {
     pub first_artifact_at: Timestamp,
     /// When the latest of them was made or completed.
     pub last_artifact_at: Timestamp,
-    /// When it was sealed.
-    pub sealed_at: Option<Timestamp>,
+    /// When it was sealed, and by whom.
+    pub sealed: Option<(Timestamp, Writer)>,
 }
 
 /// Which artifacts to list.
@@ -265,7 +265,8 @@ impl<T> Page<T> {
 macro_rules! artifact_columns {
     () => {
         "artifacts.artifact_id, artifacts.folder, filename, content_type, size_bytes, artifacts.content_hash, \
-         artifacts.blob_id, session_id, agent_id, metadata, artifacts.subject, client_id, credential, updated_at, \
+         artifacts.blob_id, session_id, agent_id, metadata, artifacts.subject, \
+         artifacts.client_id, artifacts.credential, updated_at, \
          updated_by, updated_by_client_id, updated_by_credential, artifacts.created_at, activated_at, \
          artifacts.expires_at, deleted_at"
     };

@@ -7,7 +7,7 @@ use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use super::{
     Store,
     reach::{in_places, places},
-    records::{Page, PageRequest, Session, SessionFilter, optional, parsed, time},
+    records::{Page, PageRequest, Session, SessionFilter, Writer, optional, parsed, time},
 };
 use crate::{
     caller::Caller,
@@ -39,7 +39,7 @@ macro_rules! of_session {
 macro_rules! session_columns {
     () => {
         concat!(
-            "session_id, sealed_at, (select count(*)",
+            "session_id, subject, sealed_at, sealed_by_client_id, sealed_by_credential, (select count(*)",
             of_session!(),
             " and artifacts.deleted_at is null) as artifact_count, (select min(created_at)",
             of_session!(),
@@ -109,13 +109,15 @@ impl Store {
         let mut tx = self.begin().await?;
         may_seal(&mut tx, caller, id).await?;
         let sealed = sqlx::query(
-            "update sessions set sealed_at = $1 where organization = $2 and subject = $3 and session_id = $4 \
-             and sealed_at is null",
+            "update sessions set sealed_at = $1, sealed_by_client_id = $5, sealed_by_credential = $6 \
+             where organization = $2 and subject = $3 and session_id = $4 and sealed_at is null",
         )
         .bind(now.seconds())
         .bind(&caller.organization)
         .bind(&caller.subject)
         .bind(id.as_str())
+        .bind(&caller.client_id)
+        .bind(&caller.credential)
         .execute(&mut *tx)
         .await?;
         let row = sqlx::query(concat!(
@@ -201,6 +203,15 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
         artifact_count: row.try_get("artifact_count")?,
         first_artifact_at: Timestamp::from_seconds(row.try_get("first_artifact_at")?),
         last_artifact_at: Timestamp::from_seconds(row.try_get("last_artifact_at")?),
-        sealed_at: time(row, "sealed_at")?,
+        sealed: time(row, "sealed_at")?.map(|at| Ok::<_, sqlx::Error>((at, sealer(row)?))).transpose()?,
+    })
+}
+
+/// A session is sealed by its own person.
+fn sealer(row: &SqliteRow) -> Result<Writer, sqlx::Error> {
+    Ok(Writer {
+        subject: row.try_get("subject")?,
+        client_id: row.try_get("sealed_by_client_id")?,
+        credential: row.try_get("sealed_by_credential")?,
     })
 }

@@ -1,5 +1,6 @@
 //! Uploads: reserved, received once, confirmed.
 
+use doorward_resource_server::Maker;
 use doorward_shared::{secret::SecretHash, time::Timestamp};
 use sqlx::{Row, sqlite::SqliteRow};
 
@@ -9,6 +10,7 @@ use super::{
     blobs::Received,
     reach::{find, row},
     records::{Artifact, Draft, optional, parsed, time},
+    revocations::{self, maker, maker_columns},
     sessions, usage,
 };
 use crate::{
@@ -34,6 +36,10 @@ pub struct Upload {
     pub received_at: Option<Timestamp>,
     /// When the artifact was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// The credential that asked for the address, and when that was revoked.
+    pub maker: Maker,
+    /// When the address ended because of that.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// An upload that is announced.
@@ -52,7 +58,7 @@ pub struct Reservation<'a> {
 pub enum Receipt {
     /// These bytes are the upload.
     Done,
-    /// Another PUT was first, or the artifact is gone.
+    /// Another PUT was first, or the artifact or the address is gone.
     Lost,
 }
 
@@ -72,12 +78,24 @@ impl Store {
         // Reserved now, so that the bytes cannot be refused for want of space once they have been sent.
         usage::reserve(&mut tx, &caller.organization, draft.charge(size), plan).await?;
         insert_row(&mut tx, caller, draft, &id, size, None, now).await?;
-        sqlx::query("insert into uploads (artifact_id, token_hash, expires_at) values ($1, $2, $3)")
-            .bind(id.as_str())
-            .bind(address.to_text())
-            .bind(expires_at.seconds())
-            .execute(&mut *tx)
-            .await?;
+        revocations::may_make(&mut tx, caller).await?;
+        sqlx::query(
+            "insert into uploads (artifact_id, token_hash, expires_at, organization, subject, client_id, credential, \
+             grant_id, token_id, key_id, issued_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(id.as_str())
+        .bind(address.to_text())
+        .bind(expires_at.seconds())
+        .bind(&caller.organization)
+        .bind(&caller.subject)
+        .bind(&caller.client_id)
+        .bind(&caller.credential)
+        .bind(&caller.grant)
+        .bind(&caller.token_id)
+        .bind(&caller.key_id)
+        .bind(caller.issued_at.seconds())
+        .execute(&mut *tx)
+        .await?;
         let artifact = row(&mut tx, &caller.organization, &id)
             .await?
             .ok_or_else(|| Refusal::fault("the new row is missing"))?;
@@ -87,11 +105,12 @@ impl Store {
 
     /// What an address stands for.
     pub async fn upload(&self, address: &SecretHash<UploadToken>) -> Result<Option<Upload>, Refusal> {
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "select uploads.artifact_id as artifact_id, size_bytes, content_type, uploads.expires_at as expires_at, \
-             received_at, deleted_at from uploads join artifacts on artifacts.artifact_id = uploads.artifact_id \
-             where token_hash = $1",
-        )
+             received_at, deleted_at, ended_at, ",
+            maker_columns!("uploads"),
+            " from uploads join artifacts on artifacts.artifact_id = uploads.artifact_id where token_hash = $1",
+        ))
         .bind(address.to_text())
         .fetch_optional(&self.read)
         .await?;
@@ -108,7 +127,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let taken = sqlx::query(
             "update uploads set received_at = $1, content_hash = $2, blob_id = $3 where token_hash = $4 \
-             and received_at is null and exists (select 1 from artifacts where \
+             and received_at is null and ended_at is null and exists (select 1 from artifacts where \
              artifacts.artifact_id = uploads.artifact_id and deleted_at is null and size_bytes = $5)",
         )
         .bind(now.seconds())
@@ -223,10 +242,19 @@ impl Upload {
         if self.received_at.is_some() {
             return Err(Self::taken());
         }
+        if self.ended_at.is_some() {
+            return Err(Self::ended());
+        }
         if self.expires_at <= now {
             return Err(gone("This upload address has expired; ask for a new one with request_upload_url."));
         }
         Ok(())
+    }
+
+    /// The answer to a PUT to an address whose maker was revoked.
+    pub fn ended() -> Refusal {
+        let message = "This upload address has ended: the credential that asked for it was revoked.";
+        Refusal::new(Code::UploadNotFound, message).with_status(http::StatusCode::GONE)
     }
 
     /// The answer to every PUT but the first.
@@ -246,5 +274,7 @@ fn upload(row: &SqliteRow) -> Result<Upload, sqlx::Error> {
         expires_at: Timestamp::from_seconds(row.try_get("expires_at")?),
         received_at: time(row, "received_at")?,
         deleted_at: time(row, "deleted_at")?,
+        maker: maker(row)?,
+        ended_at: time(row, "ended_at")?,
     })
 }

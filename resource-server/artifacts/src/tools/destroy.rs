@@ -27,6 +27,9 @@ pub(super) async fn create_download_link(
         artifact_id: artifact.id.to_string(),
         url: context.url(&format!("/links/{}", link_id.expose())),
         link_id: link_id.expose().to_owned(),
+        created_by: caller.subject.clone(),
+        created_by_client_id: caller.client_id.clone(),
+        created_by_credential_name: caller.credential.clone(),
         created_at: rfc3339(now),
         expires_at: rfc3339(expires_at),
     })
@@ -44,11 +47,15 @@ pub(super) async fn delete_artifact(call: Call<'_>, input: ArtifactRef) -> Resul
 
 pub(super) async fn seal_session(call: Call<'_>, input: SealSession) -> Result<SealedSession, Refusal> {
     let seal = call.context.store.seal(call.caller, &input.id()?, call.now).await?;
+    let (sealed_at, sealed_by) = seal.session.sealed.unzip();
     Ok(SealedSession {
         session_id: seal.session.id.as_str().to_owned(),
         status: "sealed",
         already_sealed: seal.already,
-        sealed_at: seal.session.sealed_at.map(rfc3339),
+        sealed_at: sealed_at.map(rfc3339),
+        sealed_by: sealed_by.as_ref().map(|writer| writer.subject.clone()),
+        sealed_by_client_id: sealed_by.as_ref().map(|writer| writer.client_id.clone()),
+        sealed_by_credential_name: sealed_by.and_then(|writer| writer.credential),
         artifact_count: seal.session.artifact_count,
     })
 }

@@ -155,8 +155,8 @@ pub static TOOLS: [Row; 11] = [
         "create_download_link", SHARE, Destroys, "Create a public link", arguments::CreateDownloadLink => records::DownloadLink,
         destroy::create_download_link,
         "Makes a public link: everybody who has it can download the artifact without signing in, until it expires (7 \
-         days unless you say otherwise, 90 at most) or the artifact is deleted. What was downloaded cannot be called \
-         back."
+         days unless you say otherwise, 90 at most), the artifact is deleted or moved, or the sign-in or API key that made \
+         the link is revoked. What was downloaded cannot be called back."
     ),
     row!(
         "delete_artifact", DELETE, DestroysOnce, "Delete an artifact", arguments::ArtifactRef => records::Deletion,

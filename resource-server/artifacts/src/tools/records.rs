@@ -102,6 +102,12 @@ pub(super) struct SessionRecord {
     pub(super) artifact_count: i64,
     pub(super) is_sealed: bool,
     pub(super) sealed_at: Option<String>,
+    /// The user who sealed it.
+    pub(super) sealed_by: Option<String>,
+    /// The client that sealed it.
+    pub(super) sealed_by_client_id: Option<String>,
+    /// The name of the API key that sealed it; null when it was none.
+    pub(super) sealed_by_credential_name: Option<String>,
     pub(super) first_artifact_at: String,
     pub(super) last_artifact_at: String,
 }
@@ -150,6 +156,12 @@ pub(super) struct DownloadLink {
     pub(super) artifact_id: String,
     /// The link. Everybody who has it can download the artifact.
     pub(super) url: String,
+    /// The user who made it.
+    pub(super) created_by: String,
+    /// The client that made it; when it is revoked, the link ends.
+    pub(super) created_by_client_id: String,
+    /// The name of the API key that made it; null when it was none.
+    pub(super) created_by_credential_name: Option<String>,
     pub(super) created_at: String,
     pub(super) expires_at: String,
 }
@@ -171,6 +183,12 @@ pub(super) struct SealedSession {
     /// True when it had been sealed before.
     pub(super) already_sealed: bool,
     pub(super) sealed_at: Option<String>,
+    /// The user who sealed it.
+    pub(super) sealed_by: Option<String>,
+    /// The client that sealed it.
+    pub(super) sealed_by_client_id: Option<String>,
+    /// The name of the API key that sealed it; null when it was none.
+    pub(super) sealed_by_credential_name: Option<String>,
     pub(super) artifact_count: i64,
 }
 
@@ -225,11 +243,15 @@ impl SessionList {
 
 impl SessionRecord {
     fn new(session: &Session) -> Self {
+        let (sealed_at, sealed_by) = session.sealed.clone().unzip();
         Self {
             session_id: session.id.as_str().to_owned(),
             artifact_count: session.artifact_count,
-            is_sealed: session.sealed_at.is_some(),
-            sealed_at: session.sealed_at.map(rfc3339),
+            is_sealed: sealed_at.is_some(),
+            sealed_at: sealed_at.map(rfc3339),
+            sealed_by: sealed_by.as_ref().map(|writer| writer.subject.clone()),
+            sealed_by_client_id: sealed_by.as_ref().map(|writer| writer.client_id.clone()),
+            sealed_by_credential_name: sealed_by.and_then(|writer| writer.credential),
             first_artifact_at: rfc3339(session.first_artifact_at),
             last_artifact_at: rfc3339(session.last_artifact_at),
         }

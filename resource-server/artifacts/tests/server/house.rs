@@ -19,6 +19,7 @@ use doorward_artifacts::{
     context::Context,
     ids::hex,
     plans::{Plan, Plans},
+    standing::Standing,
     store::{OpenError, Store},
     telemetry,
 };
@@ -102,7 +103,7 @@ impl House {
         let store = opened(scratch.path(), &entropy).await;
         let resource = ResourceUri::parse(&format!("{origin}/mcp")).unwrap();
         let context = Arc::new(Context::new(store, plans, resource, clock.clone(), entropy.clone()));
-        let router = app::routes(&context, || true)
+        let router = app::routes(&context, Standing::written())
             .layer(middleware::map_request(identify))
             .layer(middleware::from_fn_with_state(entropy, telemetry::record));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -198,7 +199,10 @@ async fn identify(mut request: Request) -> Request {
             organization: text(&identity, "organization").to_owned(),
             subject: text(&identity, "subject").to_owned(),
             client_id: "client-1".to_owned(),
-            grant: "grant-1".to_owned(),
+            grant: identity["grant"].as_str().unwrap_or("grant-1").to_owned(),
+            token_id: "token-1".to_owned(),
+            key_id: Some("key-1".to_owned()),
+            issued_at: START,
             allowance: serde_json::from_value(identity["allowance"].clone()).unwrap(),
             api_key_last_4: credential.as_ref().map(|_| "last".to_owned()),
             credential,
@@ -215,6 +219,14 @@ pub(crate) struct User<'a> {
 }
 
 impl User<'_> {
+    /// The same caller by another grant.
+    pub(crate) fn of_grant(mut self, grant: &str) -> Self {
+        let mut identity: Value = serde_json::from_str(&self.identity).unwrap();
+        identity["grant"] = json!(grant);
+        self.identity = identity.to_string();
+        self
+    }
+
     /// A request with this user's credential.
     pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
         self.house.request(method, url).header("x-test-caller", &self.identity)

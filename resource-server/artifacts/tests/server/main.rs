@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot set up fails the test")]
 
 mod artifacts;
+mod ended;
 mod folders;
 mod gate;
 mod house;

@@ -51,6 +51,79 @@ async fn what_is_revoked_is_refused_at_once_and_after_a_restart_without_the_issu
     program.stop();
 }
 
+/// A public link and a download address to a new artifact.
+async fn links(program: &Program, token: &str) -> Vec<String> {
+    let stored = program.call(token, "store_artifact", content("a.txt", b"shared")).await;
+    let artifact = json!({ "artifact_id": stored["structuredContent"]["artifact_id"] });
+    let link = program.call(token, "create_download_link", artifact.clone()).await;
+    let download = program.call(token, "get_artifact_download_url", artifact).await;
+    let address = |answer: &Value, member| text(&answer["structuredContent"], member).to_owned();
+    vec![address(&link, "url"), address(&download, "download_url")]
+}
+
+async fn all_answer(program: &Program, urls: &[String], status: u16) -> bool {
+    for url in urls {
+        if program.http.get(url).send().await.unwrap().status() != status {
+            return false;
+        }
+    }
+    true
+}
+
+async fn gone_soon(program: &Program, urls: &[String]) {
+    for _ in 0..300 {
+        if all_answer(program, urls, 410).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("they still open");
+}
+
+#[tokio::test]
+async fn links_end_with_the_grant_or_key_that_made_them_also_when_that_ended_while_the_server_was_away() {
+    let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    let of_grant = |grant: &str| issuer.token(&program.resource, ALL, &json!({ "sid": grant }));
+    let key =
+        issuer.api_key(&program.resource, &json!({ "scope": ALL, "sid": "key_1", "client_id": "key_1" }));
+    let by_key = links(&program, &key).await;
+    let gone = links(&program, &of_grant("grant-1")).await;
+    let later = links(&program, &of_grant("grant-2")).await;
+    let kept = links(&program, &of_grant("grant-3")).await;
+    for urls in [&by_key, &gone, &later, &kept] {
+        assert!(all_answer(&program, urls, 200).await);
+    }
+    issuer.revoke("grant-1");
+    issuer.revoke("key_1");
+    gone_soon(&program, &gone).await;
+    gone_soon(&program, &by_key).await;
+    assert!(all_answer(&program, &kept, 200).await);
+    program.stop();
+
+    // What it heard of is written down, and of what it did not hear it asks before it answers anybody.
+    issuer.revoke("grant-2");
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    for urls in [&gone, &by_key, &later] {
+        assert!(all_answer(&program, urls, 410).await);
+    }
+    assert!(all_answer(&program, &kept, 200).await);
+    program.stop();
+
+    // Without the issuer, and without what the kit keeps of the feed.
+    issuer.server.abort();
+    fs::remove_file(scratch.path().join("data/artifacts/revocations.json")).unwrap();
+    let program = Program::signed_in(&scratch, &issuer, port, &[]).await;
+    program.wait_for("/readyz", 200).await;
+    for urls in [&gone, &by_key, &later] {
+        assert!(all_answer(&program, urls, 410).await);
+    }
+    assert!(all_answer(&program, &kept, 200).await);
+    program.stop();
+}
+
 #[tokio::test]
 async fn an_api_key_opens_what_the_issuer_says() {
     let (scratch, issuer, port) = (Scratch::new(), Issuer::start().await, free_port());
@@ -131,9 +204,12 @@ async fn without_the_feed_the_operator_may_have_everything_refused() {
     program.wait_for("/readyz", 200).await;
     let token = issuer.token(&program.resource, ALL, &json!({}));
     assert_eq!(status(&program, &token).await, 200);
+    let shared = links(&program, &token).await;
+    assert!(all_answer(&program, &shared, 200).await);
     issuer.server.abort();
     program.wait_for("/readyz", 503).await;
     assert_eq!(status(&program, &token).await, 503);
+    assert!(all_answer(&program, &shared, 503).await, "nobody knows whether a link still opens");
     program.stop();
 }
 

@@ -28,10 +28,10 @@ async fn start(front: Front, issuer: &ScriptedIssuer, change: impl FnOnce(Settin
     Web::with(front, &issuer.issuer(), with).await
 }
 
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         // Each its own: a server that was let go may be in the middle of writing to the folder before.
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{name}-{}-{}", std::process::id(), MADE.fetch_add(1, Relaxed));
@@ -41,7 +41,7 @@ impl Folder {
         Self(path)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -52,7 +52,7 @@ impl Drop for Folder {
     }
 }
 
-fn holds(path: &Path, text: &str) -> bool {
+pub(crate) fn holds(path: &Path, text: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|content| content.contains(text))
 }
 

@@ -15,6 +15,7 @@ mod forged;
 mod hosts;
 mod issuer;
 mod keys;
+mod maker;
 mod opaque;
 mod rate;
 mod reach;
