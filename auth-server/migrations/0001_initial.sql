@@ -5,6 +5,7 @@
 -- next one is issued after it, so that it is never taken for one of them.
 
 -- upstream_groups: the union of the groups of the person's identities, kept by whoever writes one of those.
+-- passwordless_since: nobody knows the password, because a provider made the account and its person has chosen none.
 create table users (
     id text not null primary key,
     email text not null unique,
@@ -13,6 +14,7 @@ create table users (
     group_names text not null,
     upstream_groups text not null default '[]',
     password_hash text not null,
+    passwordless_since bigint,
     admin_since bigint,
     created_at bigint not null,
     disabled_at bigint,

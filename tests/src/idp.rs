@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde_json::{Map, Value, json};
@@ -65,6 +66,8 @@ pub struct State {
     pub twist: Option<Twist>,
     /// What the token endpoint does.
     pub mood: Mood,
+    /// How long every answer is on its way.
+    pub delay: Duration,
     /// Whether refresh tokens are taken.
     pub refreshes: bool,
     /// Whether answers to a refresh have an ID token.
@@ -114,6 +117,7 @@ impl Idp {
             denies: None,
             twist: None,
             mood: Mood::Fine,
+            delay: Duration::ZERO,
             refreshes: true,
             refresh_has_id_token: true,
             token_requests: Vec::new(),

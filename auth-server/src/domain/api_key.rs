@@ -150,6 +150,9 @@ pub enum Dead {
     /// It is for another resource server.
     #[error("the API key is for another resource server")]
     Elsewhere,
+    /// No provider stands for its person any more, and they have no other way in.
+    #[error("the provider does not stand for the person of the API key any more, who has no other way in")]
+    ShutOut,
     /// Everything of this person or for this resource server was revoked after it was made.
     #[error("the API key was made before everything of its person or its resource server was revoked")]
     Swept,

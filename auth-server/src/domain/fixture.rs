@@ -90,6 +90,7 @@ pub(super) fn user() -> User {
         groups: vec![],
         upstream_groups: Vec::new(),
         password: PasswordHash::from_phc(String::new()),
+        passwordless_since: None,
         admin_since: None,
         created_at: NOW,
         disabled_at: None,

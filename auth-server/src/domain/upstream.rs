@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     groups::{ClaimPath, GroupsHeard, Source, read_groups},
-    link::{Arrival, Refused, arrive},
+    link::{Arrival, Refused, arrive, can_come_in},
 };
 use super::ids::{IdentityId, UserId};
 

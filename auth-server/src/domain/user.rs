@@ -3,7 +3,7 @@
 use std::fmt;
 
 use doorward_shared::{
-    secret::{SecretHash, SessionCookie},
+    secret::{Entropy, SecretHash, SessionCookie},
     time::Timestamp,
 };
 
@@ -30,6 +30,8 @@ pub struct User {
     pub upstream_groups: Vec<String>,
     /// How they prove themselves.
     pub password: PasswordHash,
+    /// Since when nobody knows the password: an account that a provider made, until its person chooses one.
+    pub passwordless_since: Option<Timestamp>,
     /// Since when they administer this server.
     pub admin_since: Option<Timestamp>,
     /// When the account was made.
@@ -41,6 +43,30 @@ pub struct User {
 }
 
 impl User {
+    /// A new account with an organization of its own, and in no group.
+    pub fn new(
+        email: Email,
+        name: Option<String>,
+        password: PasswordHash,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Self {
+        Self {
+            id: UserId::generate(now, entropy),
+            email,
+            name,
+            organization: OrganizationId::generate(now, entropy),
+            groups: Vec::new(),
+            upstream_groups: Vec::new(),
+            password,
+            passwordless_since: None,
+            admin_since: None,
+            created_at: now,
+            disabled_at: None,
+            revoked_until: None,
+        }
+    }
+
     /// True when the person is in the group with this name, by whosever word.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.iter().chain(&self.upstream_groups).any(|name| name == group)

@@ -132,6 +132,10 @@ pub const UPSTREAM_SIGN_INS: Slot<PendingUpstream> =
 pub const LINK_OFFERS: Slot<LinkOffer> = Slot::new("link offers", |_| Seconds::minutes(10), 32 * MIB);
 /// Questions about one identity, by its identifier.
 pub const UPSTREAM_ASKED: Slot<u32> = Slot::new("upstream questions", |_| Seconds::minutes(1), 8 * MIB);
+/// Identities that were asked about a moment ago, by identifier and the time at which the provider was last heard: it said nothing
+/// new if this still names one.
+pub const UPSTREAM_ASKED_OF_LATE: Slot<bool> =
+    Slot::new("upstream questions of late", |_| Seconds::minutes(1), 8 * MIB);
 /// Providers that did not answer a moment ago.
 pub const UPSTREAM_AWAY: Slot<bool> =
     Slot::new("upstream providers that are away", |_| Seconds::new(10), MIB);

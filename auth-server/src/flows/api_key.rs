@@ -1,35 +1,39 @@
 //! What an API key is good for at this moment.
 
+use std::sync::Arc;
+
 use doorward_shared::{
     introspection::{Active, Introspection},
     time::Timestamp,
 };
 
-use super::Context;
+use super::{Context, Peer, upstream};
 use crate::{
     domain::{
-        api_key::{ApiKeySecret, effective, is_live},
+        api_key::{ApiKey, ApiKeySecret, Dead, effective, is_live},
         entitlement::{Seat, entitlement},
         resource::Resource,
+        upstream::{Identity, can_come_in},
+        user::User,
     },
     store::StoreError,
 };
 
 /// Answers a resource server about a key (RFC 7662). A text whose checksum is wrong costs no look into the store.
 pub(super) async fn about(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     text: &str,
     resource: &Resource,
+    peer: &Peer,
     now: Timestamp,
 ) -> Result<Introspection, StoreError> {
     let Some(secret) = ApiKeySecret::parse(text) else { return Ok(Introspection::INACTIVE) };
-    let Some((key, user)) = ctx.store.api_key_by_hash(&secret.hash()).await? else {
-        return Ok(Introspection::INACTIVE);
-    };
-    if let Err(dead) = is_live(&key, &user, resource, now) {
-        tracing::debug!(key = %key.id, reason = %dead, "an API key is not good");
-        return Ok(Introspection::INACTIVE);
+    let Some(mut good) = find(ctx, &secret, resource, now).await? else { return Ok(Introspection::INACTIVE) };
+    if upstream::renew_for_key(ctx, &good.identities, peer, now).await? {
+        let Some(anew) = find(ctx, &secret, resource, now).await? else { return Ok(Introspection::INACTIVE) };
+        good = anew;
     }
+    let Good { key, user, .. } = good;
     let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
     let seat = Seat { user: &user, resource, organization: &key.organization, rules: &rules };
     let allowance = effective(&key, seat).fitting();
@@ -58,4 +62,36 @@ pub(super) async fn about(
         rate_limit: Some(key.rate_limit.unwrap_or(ctx.policy.limits.api_key_requests)),
         act: None,
     })))
+}
+
+/// A key that is good, with its person and their accounts at providers.
+struct Good {
+    key: ApiKey,
+    user: User,
+    identities: Vec<Identity>,
+}
+
+async fn find(
+    ctx: &Context,
+    secret: &ApiKeySecret,
+    resource: &Resource,
+    now: Timestamp,
+) -> Result<Option<Good>, StoreError> {
+    let Some((key, user)) = ctx.store.api_key_by_hash(&secret.hash()).await? else { return Ok(None) };
+    let mut dead = is_live(&key, &user, resource, now).err();
+    let mut identities = Vec::new();
+    if dead.is_none() && (user.passwordless_since.is_some() || !ctx.policy.upstream.is_empty()) {
+        identities = ctx.store.identities_of(&user.id).await?;
+        // Looked up last, and rarely: most people have another way in.
+        if !can_come_in(&user, &identities, 0)
+            && !can_come_in(&user, &identities, ctx.store.passkeys_of(&user.id).await?.len())
+        {
+            dead = Some(Dead::ShutOut);
+        }
+    }
+    if let Some(reason) = dead {
+        tracing::debug!(key = %key.id, %reason, "an API key is not good");
+        return Ok(None);
+    }
+    Ok(Some(Good { key, user, identities }))
 }

@@ -1,6 +1,8 @@
 //! Token introspection (RFC 7662), for registered resource servers and confidential clients: whether a token is good now, and
 //! what it allows now.
 
+use std::sync::Arc;
+
 use doorward_shared::{
     client_id::ClientId,
     error::{ErrorCode, OAuthError},
@@ -26,13 +28,13 @@ enum Caller {
 /// Answers a resource server about a token that is for it, and a confidential client about one that it was given. Nothing is
 /// told about any other token.
 pub async fn introspect(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     form: &Form,
     presented: &PresentedClient,
     peer: &Peer,
 ) -> Result<Introspection, Refused> {
     let answer = match authenticate(ctx, presented).await {
-        Ok(caller) => about(ctx, form, &caller).await.map_err(Refused::to_known_client),
+        Ok(caller) => about(ctx, form, &caller, peer).await.map_err(Refused::to_known_client),
         Err(error) => Err(error.into()),
     };
     match answer {
@@ -54,7 +56,12 @@ async fn authenticate(ctx: &Context, presented: &PresentedClient) -> Result<Call
     Ok(Caller::Client(client.id))
 }
 
-async fn about(ctx: &Context, form: &Form, caller: &Caller) -> Result<Introspection, OAuthError> {
+async fn about(
+    ctx: &Arc<Context>,
+    form: &Form,
+    caller: &Caller,
+    peer: &Peer,
+) -> Result<Introspection, OAuthError> {
     let now = ctx.now();
     let token = form
         .one("token")
@@ -64,7 +71,7 @@ async fn about(ctx: &Context, form: &Form, caller: &Caller) -> Result<Introspect
         })?;
     if is_api_key(token) {
         return match caller {
-            Caller::ResourceServer(resource) => Ok(api_key::about(ctx, token, resource, now).await?),
+            Caller::ResourceServer(resource) => Ok(api_key::about(ctx, token, resource, peer, now).await?),
             Caller::Client(_) => Ok(Introspection::INACTIVE),
         };
     }

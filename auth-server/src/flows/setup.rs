@@ -10,7 +10,6 @@ use crate::{
     domain::{
         audit::{Action, Actor},
         email::{Email, EmailSyntax},
-        ids::{OrganizationId, UserId},
         session::SignInMethod,
         user::{PasswordError, User, check_new_password},
     },
@@ -80,19 +79,9 @@ pub async fn complete(
     }
     let now = ctx.now();
     let entropy = ctx.entropy.as_ref();
-    let admin = User {
-        id: UserId::generate(now, entropy),
-        email,
-        name: first.name.map(String::from),
-        organization: OrganizationId::generate(now, entropy),
-        groups: Vec::new(),
-        upstream_groups: Vec::new(),
-        password: ctx.passwords.hash(first.password.0.to_owned(), entropy).await?,
-        admin_since: Some(now),
-        created_at: now,
-        disabled_at: None,
-        revoked_until: None,
-    };
+    let password = ctx.passwords.hash(first.password.0.to_owned(), entropy).await?;
+    let name = first.name.map(String::from);
+    let admin = User { admin_since: Some(now), ..User::new(email, name, password, now, entropy) };
     let event = ctx.event(Action::SetUp, Actor::User(admin.id.clone()), peer, now).on(&admin.id);
     match ctx.store.use_setup_link(&link.hash(), &admin, &event).await? {
         Applied::Done => {

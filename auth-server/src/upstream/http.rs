@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use openidconnect::{HttpRequest, HttpResponse};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect::Policy};
 use url::Url;
 
@@ -78,6 +79,16 @@ impl Http {
             answer.body_mut().extend_from_slice(&chunk);
         }
         Ok(answer)
+    }
+}
+
+/// Named rather than a closure, so that what waits for it can be a task of its own.
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = HttpError;
+    type Future = BoxFuture<'c, Result<HttpResponse, HttpError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        self.send(request).boxed()
     }
 }
 

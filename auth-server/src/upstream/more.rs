@@ -1,6 +1,6 @@
 //! What an ID token leaves out and others can say: userinfo, and Microsoft Graph.
 
-use openidconnect::{AccessToken, HttpRequest, OAuth2TokenResponse, SubjectIdentifier};
+use openidconnect::{AccessToken, OAuth2TokenResponse, SubjectIdentifier};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -53,12 +53,11 @@ impl Client {
         token: &AccessToken,
         subject: &str,
     ) -> Result<Said, UpstreamError> {
-        let http = |request: HttpRequest| self.http.send(request);
         let client = self.client(metadata);
         let request = client
             .user_info(token.clone(), Some(SubjectIdentifier::new(subject.to_owned())))
             .map_err(|_| UpstreamError::Invalid("the provider has no userinfo endpoint".to_owned()))?;
-        let found = request.request_async(&http).await.map_err(|error| match error {
+        let found = request.request_async(&self.http).await.map_err(|error| match error {
             openidconnect::UserInfoError::Request(error) => UpstreamError::Away(error.to_string()),
             openidconnect::UserInfoError::ClaimsVerification(_) => {
                 UpstreamError::Invalid("userinfo is about somebody else".to_owned())

@@ -9,8 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use doorward_shared::time::{Seconds, Timestamp};
 use openidconnect::{
     AccessTokenHash, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, HttpRequest, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, SignatureVerificationError, TokenResponse as _,
+    ClientSecret, CsrfToken, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, Scope, SignatureVerificationError, TokenResponse as _,
     core::{CoreAuthPrompt, CoreClientAuthMethod, CoreResponseType},
 };
 use zeroize::Zeroizing;
@@ -169,13 +169,12 @@ impl Client {
     /// Exchanges a code and reads who signed in.
     pub async fn redeem(&self, given: &Given<'_>, now: Timestamp) -> Result<Answer, UpstreamError> {
         let metadata = self.metadata(now, KEEP).await?;
-        let http = |request: HttpRequest| self.http.send(request);
         let tokens = self
             .client(&metadata)
             .exchange_code(AuthorizationCode::new(given.code.to_owned()))
             .map_err(|_| UpstreamError::Invalid("the provider has no token endpoint".to_owned()))?
             .set_pkce_verifier(PkceCodeVerifier::new(given.code_verifier.to_owned()))
-            .request_async(&http)
+            .request_async(&self.http)
             .await
             .map_err(token_error)?;
         let id_token =
@@ -190,12 +189,11 @@ impl Client {
         let metadata = tokio::time::timeout(LOOK_UP, self.metadata(now, KEEP));
         let metadata =
             metadata.await.unwrap_or_else(|_| Err(UpstreamError::Away("no metadata in time".to_owned())))?;
-        let http = |request: HttpRequest| self.http.send(request);
         let answered = self
             .client(&metadata)
             .exchange_refresh_token(&RefreshToken::new(refresh_token.to_owned()))
             .map_err(|_| UpstreamError::Invalid("the provider has no token endpoint".to_owned()))?
-            .request_async(&http)
+            .request_async(&self.http)
             .await;
         let refresh_token = match &answered {
             Ok(tokens) => tokens.refresh_token().map(|token| Zeroizing::new(token.secret().clone())),
@@ -324,9 +322,8 @@ impl Client {
     }
 
     async fn fetch(&self) -> Result<Metadata, UpstreamError> {
-        let http = |request: HttpRequest| self.http.send(request);
         let found =
-            Metadata::discover_async(self.issuer.clone(), &http).await.map_err(|error| match error {
+            Metadata::discover_async(self.issuer.clone(), &self.http).await.map_err(|error| match error {
                 openidconnect::DiscoveryError::Request(error) => UpstreamError::Away(error.to_string()),
                 openidconnect::DiscoveryError::Validation(_) => {
                     UpstreamError::Invalid("its metadata is of another issuer".to_owned())

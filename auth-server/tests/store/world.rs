@@ -109,6 +109,7 @@ pub(crate) fn user(email: &str) -> User {
         groups: vec!["staff".to_owned(), "日本, \"quoted\" \u{1F98A}".to_owned(), String::new()],
         upstream_groups: Vec::new(),
         password: PasswordHash::from_phc("$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA".to_owned()),
+        passwordless_since: None,
         admin_since: None,
         created_at: at(0),
         disabled_at: None,

@@ -33,10 +33,11 @@ pub(super) async fn serve(listener: TcpListener, issuer: String, state: Arc<Mute
 
 async fn answer(mut stream: TcpStream, issuer: &str, state: &Mutex<State>) -> std::io::Result<()> {
     let Some(request) = read(&mut stream).await? else { return Ok(()) };
-    let reply = {
+    let (reply, delay) = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        respond(&request, issuer, &mut state)
+        (respond(&request, issuer, &mut state), state.delay)
     };
+    tokio::time::sleep(delay).await;
     let Some((status, headers, body)) = reply else {
         tokio::time::sleep(Duration::from_mins(1)).await;
         return Ok(());

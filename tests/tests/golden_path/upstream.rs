@@ -12,7 +12,10 @@ use e2e::{
     visitor::Visitor,
 };
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use url::Url;
 
+mod keys;
 mod peer;
 
 const CAROL: &str = "carol@corp.test";
@@ -215,6 +218,48 @@ async fn the_new_refresh_token_of_a_provider_is_kept_whatever_else_is_wrong() {
         assert_eq!(corp.identity()["groups_source"], "listed", "{wrong}");
     }
     corp.assert_discreet();
+}
+
+/// Sends a refresh, and breaks the connection off before the provider has answered.
+async fn hang_up(corp: &Corp, tokens: &Tokens) {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("refresh_token", &tokens.refresh)
+        .append_pair("client_id", &corp.client.client_id)
+        .finish();
+    let endpoint: Url = format!("{}/oauth2/token", corp.house.issuer()).parse().expect("a URL");
+    let authority = endpoint.authority().to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&authority).await.expect("a connection");
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: {}\r\n\r\n",
+        endpoint.path(),
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Not merely closed, which a server takes for a client that has said all: reset.
+    stream.set_zero_linger().expect("an option of the socket");
+}
+
+#[tokio::test]
+async fn the_new_refresh_token_of_a_provider_is_kept_when_nobody_waits_for_the_answer() {
+    let corp = Corp::open(Store::Sqlite, "keycloak", |plan| plan).await;
+    corp.idp.claim("groups", json!(["/staff"]));
+    let tokens = corp.tokens().await;
+    corp.idp.claim("groups", json!(["/staff", "/admins"]));
+    corp.idp.state().delay = Duration::from_millis(800);
+    hang_up(&corp, &tokens).await;
+    let written = async {
+        while corp.groups() != json!(["admins", "staff"]) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), written).await.expect("the answer is written down");
+    // The provider takes each of its tokens once, and ours was not used.
+    corp.idp.state().delay = Duration::ZERO;
+    Tokens::read(&corp.refresh(&tokens).await);
+    assert_eq!(corp.identity()["groups_source"], "listed");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Whose account here somebody is who signed in upstream.
+//! Whose account here somebody is who signed in upstream, and who has no way in any more.
 
 use super::{Asserted, Identity, Provider};
 use crate::domain::{email::Email, user::User};
@@ -71,4 +71,11 @@ pub fn arrive<'a>(
         None if !vouched => Err(Refused::Unverified),
         None => Ok(Arrival::New(email)),
     }
+}
+
+/// Whether somebody can still come in: with a password that somebody knows, with one of so many passkeys, or through a provider that
+/// stands for them.
+pub fn can_come_in(user: &User, identities: &[Identity], passkeys: usize) -> bool {
+    let stands = |identity: &Identity| identity.ended_at.is_none();
+    user.passwordless_since.is_none() || passkeys > 0 || identities.iter().any(stands)
 }

@@ -201,3 +201,17 @@ proptest! {
         prop_assert_eq!(arrived.is_ok(), verified && trusted && creates);
     }
 }
+
+#[test]
+fn who_has_no_password_no_passkey_and_no_provider_cannot_come_in() {
+    let known = fixture::user();
+    let newcomer = User { passwordless_since: Some(NOW), ..fixture::user() };
+    let here = identity(&newcomer);
+    let ended = Identity { ended_at: Some(NOW), ..here.clone() };
+    assert!(can_come_in(&newcomer, std::slice::from_ref(&here), 0));
+    assert!(can_come_in(&newcomer, &[ended.clone(), here], 0), "another provider stands for them");
+    assert!(!can_come_in(&newcomer, std::slice::from_ref(&ended), 0));
+    assert!(!can_come_in(&newcomer, &[], 0));
+    assert!(can_come_in(&newcomer, std::slice::from_ref(&ended), 1), "a passkey");
+    assert!(can_come_in(&known, &[ended], 0), "a password");
+}

@@ -5,8 +5,7 @@ use doorward_shared::secret::{AccountLink, Secret};
 use crate::{
     domain::{
         audit::{Action, Actor},
-        email::Email,
-        ids::{OrganizationId, UserId},
+        ids::UserId,
         letter::Notice,
         link::{Link, Purpose},
         revocation::Sweep,
@@ -99,19 +98,7 @@ async fn welcome(
     let entropy = ctx.entropy.as_ref();
     let password = ctx.passwords.hash(choice.password.0.to_owned(), entropy).await?;
     let now = ctx.now();
-    let user = User {
-        id: UserId::generate(now, entropy),
-        email: Email::clone(&link.email),
-        name,
-        organization: OrganizationId::generate(now, entropy),
-        groups,
-        upstream_groups: Vec::new(),
-        password,
-        admin_since: None,
-        created_at: now,
-        disabled_at: None,
-        revoked_until: None,
-    };
+    let user = User { groups, ..User::new(link.email.clone(), name, password, now, entropy) };
     let event = ctx.event(Action::UserCreated, Actor::User(user.id.clone()), peer, now).on(&user.id);
     match ctx.store.accept_invitation(&link.hash, &user, &event.with("by", "invitation")).await? {
         Applied::Done => {

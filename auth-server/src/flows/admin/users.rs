@@ -7,7 +7,7 @@ use crate::{
     domain::{
         audit::Action,
         email::{Email, EmailSyntax},
-        ids::{OrganizationId, UserId},
+        ids::UserId,
         letter::Notice,
         revocation::{Sweep, Whose},
         user::{PasswordError, User, check_new_password},
@@ -104,17 +104,9 @@ pub async fn create(desk: Desk<'_>, passwords: &Passwords, new: NewUser) -> Resu
     let password = passwords.hash(new.password, entropy).await?;
     let now = desk.clock.now();
     let user = User {
-        id: UserId::generate(now, entropy),
-        email,
-        name,
-        organization: OrganizationId::generate(now, entropy),
         groups,
-        upstream_groups: Vec::new(),
-        password,
         admin_since: (new.role == Role::Administrator).then_some(now),
-        created_at: now,
-        disabled_at: None,
-        revoked_until: None,
+        ..User::new(email, name, password, now, entropy)
     };
     let event = desk.event(Action::UserCreated, &user.id, now).with("admin", user.admin_since.is_some());
     match desk.store.insert_user(&user, &event).await? {

@@ -4,6 +4,8 @@ pub mod authenticate;
 mod authorization_code;
 mod refresh_token;
 
+use std::sync::Arc;
+
 use doorward_shared::{
     error::OAuthError,
     form::Form,
@@ -20,7 +22,7 @@ use crate::domain::{client::Client, token::Subject};
 /// Answers a token request from this network. What is right is always served; whoever fails too often is told to slow down,
 /// so that neighbours in one network cannot shut each other out.
 pub async fn exchange(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     form: &Form,
     presented: &PresentedClient,
     peer: &Peer,
@@ -36,7 +38,7 @@ pub async fn exchange(
 }
 
 async fn dispatch(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     form: &Form,
     presented: &PresentedClient,
     client: &Client,

@@ -1,5 +1,7 @@
 //! `grant_type=refresh_token` (RFC 6749 §6): load, decide, sign, apply.
 
+use std::sync::Arc;
+
 use doorward_shared::{
     error::OAuthError,
     secret::{RefreshToken, Secret},
@@ -20,7 +22,7 @@ use crate::{
 
 /// Rotates a refresh token.
 pub(super) async fn refresh(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     who: &AuthenticatedClient<'_>,
     asked: &Refresh,
     peer: &Peer,

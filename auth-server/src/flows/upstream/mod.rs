@@ -2,6 +2,7 @@
 //! the code verifier and the nonce are derived anew from the state and the browser's cookie, so whoever has only one of them has
 //! nothing.
 
+mod ask;
 mod link;
 mod people;
 mod renew;
@@ -14,7 +15,7 @@ use doorward_shared::{
 
 pub use self::link::{Linked, NotLinked, Offered, link, offered};
 use self::people::{newcomer, welcome_back};
-pub(super) use self::renew::renew;
+pub(super) use self::renew::{renew, renew_for_key};
 use super::{
     Context,
     authorize::{Visitor, asks_for_proof},

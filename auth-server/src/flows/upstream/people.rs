@@ -7,7 +7,7 @@ use crate::{
     domain::{
         audit::{Action, Actor, Event},
         email::Email,
-        ids::{IdentityId, OrganizationId, UserId},
+        ids::{IdentityId, UserId},
         upstream::{Hearing, Identity, Provider, Source},
         user::User,
     },
@@ -53,20 +53,10 @@ pub(super) async fn newcomer(
     now: Timestamp,
 ) -> Result<UserId, Stopped> {
     // Nobody knows this password: signing in here takes as long, and fails, as for any other account.
-    let password = ctx.passwords.hash(random_hex(ctx.entropy.as_ref()), ctx.entropy.as_ref()).await?;
-    let user = User {
-        id: UserId::generate(now, ctx.entropy.as_ref()),
-        email,
-        name: answer.asserted.name.clone(),
-        organization: OrganizationId::generate(now, ctx.entropy.as_ref()),
-        groups: Vec::new(),
-        upstream_groups: Vec::new(),
-        password,
-        admin_since: None,
-        created_at: now,
-        disabled_at: None,
-        revoked_until: None,
-    };
+    let entropy = ctx.entropy.as_ref();
+    let password = ctx.passwords.hash(random_hex(entropy), entropy).await?;
+    let name = answer.asserted.name.clone();
+    let user = User { passwordless_since: Some(now), ..User::new(email, name, password, now, entropy) };
     let identity = new_identity(ctx, rules, answer, &user.id, now)?;
     let created = ctx.event(Action::UserCreated, Actor::User(user.id.clone()), peer, now).on(&user.id);
     let events = [created.with("provider", rules.id.as_str()), linked(ctx, &identity, peer, now)];

@@ -1,44 +1,32 @@
-//! Groups are asked for anew whenever a refresh token of ours is used, before anything is decided about it. The provider's
-//! refresh token may be good for one use only, so of all servers and requests at once one asks, and the others wait for it.
+//! Groups are asked for anew whenever a refresh token of ours is used, before anything is decided about it, and every few minutes
+//! while an API key is used. The provider's refresh token may be good for one use only, so of all servers and requests at once
+//! one asks, and the others wait for it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use doorward_shared::{
     client_id::ClientId,
     secret::{RefreshToken, SecretHash},
     time::{Seconds, Timestamp},
 };
-use zeroize::Zeroizing;
 
-use super::people::groups_changed;
+use super::ask::{ask, unanswered, wait};
 use crate::{
-    domain::{
-        audit::{Action, Actor},
-        revocation::upstream_ended,
-        upstream::{Hearing, Identity, Provider},
-    },
-    ephemeral::{UPSTREAM_ASKED, UPSTREAM_AWAY},
+    domain::upstream::Identity,
+    ephemeral::UPSTREAM_ASKED_OF_LATE,
     flows::{Context, Peer},
-    store::{Applied, StoreError},
-    upstream::{Answer, Client, UpstreamError},
+    store::StoreError,
 };
 
-/// Longest time for what comes after the exchange, which has at most eight seconds of its own.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest time that one identity takes, and that others wait for it.
-const WAIT: Duration = Duration::from_secs(13);
-/// How long the right to ask lasts: longer than asking can take.
-const CLAIM: Seconds = Seconds::new(15);
-/// Times that a provider is asked about one identity in a minute. Beyond, what is known counts: a client that refreshes without
-/// end must not turn this server against the provider.
-const ASKED_A_MINUTE: u32 = 20;
-/// How often somebody who waits for another one's question looks.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long the provider's last word about a person is enough for their API keys. The keys themselves are never refreshed.
+const ENOUGH_FOR_KEYS: Seconds = Seconds::minutes(5);
+/// Longest time that a question about an API key is held up by the provider. Its answer, when it comes, counts from then on.
+const HOLD: Duration = Duration::from_secs(2);
 
 /// Brings the groups of the person behind a refresh token up to date. What cannot be learned leaves what is known, for a while;
 /// where the provider does not stand for the person any more, what came of it ends.
 pub(in crate::flows) async fn renew(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     token: &SecretHash<RefreshToken>,
     client: &ClientId,
     peer: &Peer,
@@ -48,181 +36,59 @@ pub(in crate::flows) async fn renew(
     }
     for identity in ctx.store.identities_behind(token, client).await? {
         let now = ctx.now();
-        let rules = ctx.policy.provider(&identity.provider);
-        let (Some(rules), Some(upstream)) = (rules, ctx.upstream.at(&identity.provider)) else { continue };
-        if now >= identity.checked_at.plus(rules.max_stale) && !identity.groups.is_empty() {
-            tracing::warn!(provider = %rules.id, identity = %identity.id, "the groups are too old to count: max_stale");
-            ctx.store.lapse_groups(&rules.id, now.minus(rules.max_stale)).await?;
-        }
+        lapse(ctx, &identity, now).await?;
         if identity.refresh_token.is_some() {
-            ask(ctx, rules, upstream, &identity, peer, now).await?;
+            ask(ctx, identity, peer, now).await?;
         }
     }
     Ok(())
 }
 
-async fn ask(
-    ctx: &Context,
-    rules: &Provider,
-    upstream: &Client,
-    identity: &Identity,
+/// Brings the groups of the person of an API key up to date, where the provider was last heard too long ago. True when there may
+/// be something new to read.
+pub(in crate::flows) async fn renew_for_key(
+    ctx: &Arc<Context>,
+    identities: &[Identity],
     peer: &Peer,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    if ctx.ephemeral.get(&UPSTREAM_AWAY, &rules.id, now).await.is_some() {
-        return Ok(());
-    }
-    if ctx.ephemeral.bump(&UPSTREAM_ASKED, identity.id.as_str(), now).await > ASKED_A_MINUTE {
-        return Ok(());
-    }
-    let claim = now.plus(CLAIM);
-    if ctx.store.claim_identity(identity, claim, now).await? == Applied::Lost {
-        return wait(ctx, identity).await;
-    }
-    let context = Identity::seal_context(&identity.id);
-    let opened =
-        identity.refresh_token.as_deref().and_then(|token| ctx.keys.data_key().open(&context, token));
-    let Some(token) = opened.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).map(Zeroizing::new)
-    else {
-        tracing::warn!(provider = %rules.id, identity = %identity.id, "the provider's refresh token was sealed with another key");
-        return unheard(ctx, rules, identity, (claim, now)).await;
+) -> Result<bool, StoreError> {
+    let stale = |identity: &&Identity| {
+        let live = identity.ended_at.is_none() && ctx.policy.provider(&identity.provider).is_some();
+        live && now >= identity.checked_at.plus(ENOUGH_FOR_KEYS)
     };
-    let exchanged = match upstream.exchange(&token, now).await {
-        Ok(exchanged) => exchanged,
-        Err(UpstreamError::Refused(code)) if code == "invalid_grant" => {
-            return end(ctx, rules, identity, "upstream_ended", (claim, now), peer).await;
+    let mut anew = false;
+    for identity in identities.iter().filter(stale) {
+        anew = true;
+        lapse(ctx, identity, now).await?;
+        if identity.refresh_token.is_none() {
+            continue;
         }
-        Err(error) => return in_trouble(ctx, rules, identity, &error, (claim, now)).await,
-    };
-    // The token that went out may be spent. Whatever becomes of the rest, the new one is kept.
-    if let Some(token) = &exchanged.refresh_token
-        && keep(ctx, identity, token, claim).await? == Applied::Lost
-    {
-        return Ok(());
-    }
-    let told = tokio::time::timeout(PATIENCE, upstream.tell(exchanged, &identity.subject, now)).await;
-    match told.unwrap_or_else(|_| Err(UpstreamError::Away("no answer in time".to_owned()))) {
-        Ok(answer) if answer.heard && !rules.still_admits(&answer.asserted.groups) => {
-            super::say_groups(rules, &answer.asserted);
-            end(ctx, rules, identity, "group_required", (claim, now), peer).await
+        if ctx.ephemeral.get(&UPSTREAM_ASKED_OF_LATE, &unanswered(identity), now).await.is_some() {
+            continue;
         }
-        Ok(answer) => note(ctx, rules, identity, &answer, (claim, now), peer).await,
-        Err(error) => in_trouble(ctx, rules, identity, &error, (claim, now)).await,
-    }
-}
-
-/// Writes the provider's new refresh token down. `Lost`: somebody signed in meanwhile, and what they brought is newer.
-async fn keep(
-    ctx: &Context,
-    identity: &Identity,
-    token: &str,
-    claim: Timestamp,
-) -> Result<Applied, StoreError> {
-    let context = Identity::seal_context(&identity.id);
-    match ctx.keys.data_key().seal(&context, token.as_bytes(), ctx.entropy.as_ref()) {
-        Ok(sealed) => ctx.store.keep_refresh_token(&identity.id, claim, &sealed).await,
-        Err(error) => {
-            tracing::error!(%error, "the provider's new refresh token could not be sealed");
-            Ok(Applied::Done)
+        let answered = async {
+            if ctx.store.is_claimed(&identity.id, now).await? {
+                wait(ctx, identity).await
+            } else {
+                ask(ctx, identity.clone(), peer, now).await
+            }
+        };
+        match tokio::time::timeout(HOLD, answered).await {
+            Ok(answered) => answered?,
+            Err(_) => {
+                tracing::debug!(identity = %identity.id, "the provider is slow; what is known counts for the API key");
+            }
         }
     }
+    Ok(anew)
 }
 
-/// The provider could not be asked: what is known stays.
-async fn in_trouble(
-    ctx: &Context,
-    rules: &Provider,
-    identity: &Identity,
-    error: &UpstreamError,
-    (claim, now): (Timestamp, Timestamp),
-) -> Result<(), StoreError> {
-    tracing::warn!(provider = %rules.id, identity = %identity.id, %error, "groups could not be asked for anew");
-    if matches!(error, UpstreamError::Away(_)) {
-        ctx.ephemeral.put(&UPSTREAM_AWAY, &rules.id, &true, now).await;
-    }
-    unheard(ctx, rules, identity, (claim, now)).await
-}
-
-async fn note(
-    ctx: &Context,
-    rules: &Provider,
-    identity: &Identity,
-    answer: &Answer,
-    (claim, now): (Timestamp, Timestamp),
-    peer: &Peer,
-) -> Result<(), StoreError> {
-    // A bare access token says nothing about the person; where groups are only told at sign-in, those hold for a while.
-    let standing = if answer.heard {
-        super::say_groups(rules, &answer.asserted);
-        identity.after(&answer.asserted.groups, rules.max_stale, now)
-    } else {
-        identity.unheard(rules.max_stale, now)
-    };
-    let event = groups_changed(ctx, identity, &standing.groups, peer, now);
-    let email = answer.asserted.email.clone();
-    let hearing = Hearing {
-        identity: identity.id.clone(),
-        email,
-        standing,
-        refresh_token: None,
-        at: now,
-        claim: Some(claim),
-    };
-    // Lost: somebody signed in meanwhile, and what they brought is newer.
-    let _applied = ctx.store.note_hearing(&hearing, event.as_ref()).await?;
-    Ok(())
-}
-
-/// Lets go of the claim; what is known stays.
-async fn unheard(
-    ctx: &Context,
-    rules: &Provider,
-    identity: &Identity,
-    (claim, now): (Timestamp, Timestamp),
-) -> Result<(), StoreError> {
-    let hearing = Hearing {
-        identity: identity.id.clone(),
-        email: None,
-        standing: identity.unheard(rules.max_stale, now),
-        refresh_token: None,
-        at: now,
-        claim: Some(claim),
-    };
-    let _applied = ctx.store.note_hearing(&hearing, None).await?;
-    Ok(())
-}
-
-/// The provider ended its session with the person, or disabled them, or puts them into no group that may sign in: what was
-/// made through it ends, unless somebody signed in meanwhile.
-async fn end(
-    ctx: &Context,
-    rules: &Provider,
-    identity: &Identity,
-    because: &'static str,
-    (claim, now): (Timestamp, Timestamp),
-    peer: &Peer,
-) -> Result<(), StoreError> {
-    let through = ctx.store.grants_through(&identity.user_id, &identity.provider).await?;
-    let ended = through.iter().filter_map(|grant| {
-        let event = ctx.event(Action::GrantBarred, Actor::Server, peer, now).on(&grant.id);
-        let event = event.with("because", because).with("provider", rules.id.as_str());
-        Some((upstream_ended(grant, &ctx.policy.token, now)?, event))
-    });
-    let grants: Vec<_> = ended.collect();
-    let event = ctx.event(Action::IdentityEnded, Actor::Server, peer, now).on(&identity.id);
-    let event = event.with("provider", rules.id.as_str()).with("user", identity.user_id.as_str());
-    let _ended = ctx.store.end_identity(identity, claim, &grants, &event.with("because", because)).await?;
-    Ok(())
-}
-
-/// Waits until whoever asks has an answer, or for as long as that may take.
-async fn wait(ctx: &Context, identity: &Identity) -> Result<(), StoreError> {
-    let looks = WAIT.as_millis() / LOOK.as_millis();
-    for _ in 0..looks {
-        tokio::time::sleep(LOOK).await;
-        if !ctx.store.is_claimed(&identity.id, ctx.now()).await? {
-            return Ok(());
-        }
+/// Takes groups away that are too old to count.
+async fn lapse(ctx: &Context, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
+    let Some(rules) = ctx.policy.provider(&identity.provider) else { return Ok(()) };
+    if now >= identity.checked_at.plus(rules.max_stale) && !identity.groups.is_empty() {
+        tracing::warn!(provider = %rules.id, identity = %identity.id, "the groups are too old to count: max_stale");
+        ctx.store.lapse_groups(&rules.id, now.minus(rules.max_stale)).await?;
     }
     Ok(())
 }

@@ -45,7 +45,8 @@ macro_rules! user_columns {
         r#"users.id as "users.id", users.email as "users.email", users.name as "users.name",
         users.organization as "users.organization", users.group_names as "users.group_names",
         users.upstream_groups as "users.upstream_groups",
-        users.password_hash as "users.password_hash", users.admin_since as "users.admin_since",
+        users.password_hash as "users.password_hash",
+        users.passwordless_since as "users.passwordless_since", users.admin_since as "users.admin_since",
         users.created_at as "users.created_at", users.disabled_at as "users.disabled_at",
         users.revoked_until as "users.revoked_until""#
     };
@@ -153,6 +154,7 @@ pub(super) fn user(row: &Row) -> Result<User> {
         groups: list(row, "users.group_names", |text| Some(text.to_owned()))?,
         upstream_groups: list(row, "users.upstream_groups", |text| Some(text.to_owned()))?,
         password: PasswordHash::from_phc(cell(row, "users.password_hash")?),
+        passwordless_since: maybe_time(row, "users.passwordless_since")?,
         admin_since: maybe_time(row, "users.admin_since")?,
         created_at: time(row, "users.created_at")?,
         disabled_at: maybe_time(row, "users.disabled_at")?,

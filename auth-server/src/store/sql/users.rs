@@ -186,7 +186,8 @@ pub(super) async fn insert<'e>(
 ) -> Result<Applied> {
     let sql = "insert into users
         (id, email, name, organization, group_names, password_hash, admin_since, created_at, disabled_at,
-        revoked_until) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
+        revoked_until, passwordless_since) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        on conflict do nothing";
     let inserted = sqlx::query(sql)
         .bind(user.id.as_str())
         .bind(user.email.as_str())
@@ -198,6 +199,7 @@ pub(super) async fn insert<'e>(
         .bind(user.created_at.seconds())
         .bind(user.disabled_at.map(Timestamp::seconds))
         .bind(user.revoked_until.map(Timestamp::seconds))
+        .bind(user.passwordless_since.map(Timestamp::seconds))
         .execute(executor)
         .await?;
     Ok(applied(inserted.rows_affected()))
@@ -214,8 +216,8 @@ pub(super) async fn change_password(
     if let Some(sweep) = &change.sweep {
         event = ends::sweep_and_date(sweep, tx).await?.told(&event);
     }
-    let sql =
-        "update users set password_hash = $1 where id = $2 and password_hash = $3 and disabled_at is null";
+    let sql = "update users set password_hash = $1, passwordless_since = null
+        where id = $2 and password_hash = $3 and disabled_at is null";
     let changed = sqlx::query(sql)
         .bind(change.after.expose())
         .bind(change.user.as_str())
