@@ -120,7 +120,7 @@ pub(super) const SETTINGS: [Setting; 44] = [
 ];
 
 /// Every setting of one upstream provider: of one `[[upstream]]` table, or of the variables with its name.
-pub(super) const UPSTREAM: [Setting; 15] = [
+pub(super) const UPSTREAM: [Setting; 16] = [
     Setting::derived("upstream.title"),
     Setting::derived("upstream.issuer"),
     Setting::derived("upstream.client_id"),
@@ -133,6 +133,7 @@ pub(super) const UPSTREAM: [Setting; 15] = [
     ),
     Setting { key: "upstream.scopes", form: Form::List, default: None },
     Setting::derived("upstream.groups_claim"),
+    Setting::derived("upstream.group_prefix"),
     Setting::new("upstream.allowed_groups", Form::List, ""),
     Setting::new("upstream.trust_email", Form::Flag, "true"),
     Setting::new("upstream.email_verified", Form::Choice(&["claim", "assumed"]), "claim"),

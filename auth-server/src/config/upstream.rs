@@ -105,6 +105,8 @@ impl Providers {
     }
 }
 
+/// Longest beginning for the names of groups, in bytes.
+const MAX_PREFIX: usize = 64;
 const SLUG: &str =
     "give the provider an id of lower-case letters, digits and hyphens, at most 32, such as id = \"corp\"";
 
@@ -152,7 +154,24 @@ pub(super) fn read(
         }
         all.push(settings);
     }
+    warnings.extend(mistaken_groups(&all));
     all
+}
+
+/// All groups have one kind of name, so what one provider calls a group must not be what another one calls one.
+fn mistaken_groups(all: &[Settings]) -> Option<String> {
+    let prefix = |at: usize| all[at].provider.group_prefix.as_str();
+    let mistaken =
+        |&at: &usize| (0..all.len()).any(|other| other != at && prefix(other).starts_with(prefix(at)));
+    let ids: Vec<_> = (0..all.len()).filter(mistaken).map(|at| all[at].provider.id.as_str()).collect();
+    (!ids.is_empty()).then(|| {
+        format!(
+            "upstream.group_prefix: groups of {} may have the names of another provider's groups, and would count in rules that \
+             mean those; give each provider a group_prefix that is the beginning of no other one, such as \"{}:\"",
+            ids.join(", "),
+            ids[0]
+        )
+    })
 }
 
 fn one(reader: &mut Reader, id: &str) -> Option<Settings> {
@@ -176,6 +195,13 @@ fn one(reader: &mut Reader, id: &str) -> Option<Settings> {
         reader.refuse(
             "upstream.groups_claim",
             format_args!("{path:?} is no path of a claim; write groups, or realm_access.roles"),
+        );
+    }
+    let group_prefix = reader.optional("upstream.group_prefix").unwrap_or_default();
+    if group_prefix.len() > MAX_PREFIX || group_prefix.contains(char::is_control) {
+        reader.refuse(
+            "upstream.group_prefix",
+            format_args!("write at most {MAX_PREFIX} characters without control characters, such as corp:"),
         );
     }
     let graph_url = reader.optional("upstream.graph_url");
@@ -205,6 +231,7 @@ fn one(reader: &mut Reader, id: &str) -> Option<Settings> {
         title: reader.optional("upstream.title").unwrap_or_else(|| id.to_owned()),
         dialect,
         groups_claim: groups_claim?,
+        group_prefix,
         allowed_groups: reader.list("upstream.allowed_groups"),
         trust_email: reader.flag("upstream.trust_email"),
         email_verified,

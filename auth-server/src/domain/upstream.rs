@@ -119,7 +119,10 @@ pub struct Provider {
     pub dialect: Dialect,
     /// Where groups are.
     pub groups_claim: ClaimPath,
-    /// Only people in one of these groups may sign in; empty: everybody whom the provider lets in.
+    /// What the names of its groups begin with here; it sends them without.
+    pub group_prefix: String,
+    /// Only people in one of these groups may sign in, which are named as it names them; empty: everybody whom the provider lets
+    /// in.
     pub allowed_groups: Vec<String>,
     /// Whether its word that an address belongs to somebody is believed.
     pub trust_email: bool,
@@ -161,6 +164,7 @@ impl Provider {
             title: "Corp".to_owned(),
             dialect: Dialect::Generic,
             groups_claim: ClaimPath::parse("groups").unwrap(),
+            group_prefix: String::new(),
             allowed_groups: Vec::new(),
             trust_email: true,
             email_verified: EmailVerified::Claim,
@@ -220,11 +224,12 @@ impl Identity {
     }
 
     /// The groups that count after the provider was heard.
-    pub fn after(&self, heard: &GroupsHeard, max_stale: Seconds, now: Timestamp) -> Standing {
-        let kept = || self.unheard(max_stale, now);
+    pub fn after(&self, heard: &GroupsHeard, rules: &Provider, now: Timestamp) -> Standing {
+        let kept = || self.unheard(rules.max_stale, now);
         match heard {
             GroupsHeard::Listed(names) => {
-                Standing { groups: names.clone(), source: Source::Listed, heard: true }
+                let groups = names.iter().map(|name| format!("{}{name}", rules.group_prefix)).collect();
+                Standing { groups, source: Source::Listed, heard: true }
             }
             GroupsHeard::Absent => Standing { groups: Vec::new(), source: Source::Absent, heard: true },
             GroupsHeard::Malformed => Standing { groups: Vec::new(), source: Source::Malformed, heard: true },

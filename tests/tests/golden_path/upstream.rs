@@ -220,6 +220,27 @@ async fn the_new_refresh_token_of_a_provider_is_kept_whatever_else_is_wrong() {
     corp.assert_discreet();
 }
 
+#[tokio::test]
+async fn a_group_of_a_provider_with_a_prefix_is_no_group_of_that_name_here() {
+    let corp = Corp::open(Store::Sqlite, "keycloak", |plan| {
+        plan.with("UPSTREAM__CORP__GROUP_PREFIX", "corp:").with("UPSTREAM__CORP__ALLOWED_GROUPS", "staff")
+    })
+    .await;
+    let rule = |group: &str, tier: &str| {
+        let rule = ["--resource", corp.house.mcp_url(), "--group", group, "--tier", tier];
+        corp.house.cli(&[&["entitlement", "add"], &rule[..]].concat(), "").ok();
+    };
+    rule("staff", "destroy");
+    rule("corp:staff", "read");
+    corp.idp.claim("groups", json!(["/staff"]));
+    let tokens = corp.tokens().await;
+    assert_eq!(tokens.permissions(), ["artifacts:read"], "{:#}", tokens.all);
+    assert_eq!(corp.groups(), json!(["corp:staff"]));
+    let tokens = Tokens::read(&corp.refresh(&tokens).await);
+    assert_eq!(tokens.permissions(), ["artifacts:read"]);
+    assert_eq!(corp.groups(), json!(["corp:staff"]));
+}
+
 /// Sends a refresh, and breaks the connection off before the provider has answered.
 async fn hang_up(corp: &Corp, tokens: &Tokens) {
     let body = url::form_urlencoded::Serializer::new(String::new())

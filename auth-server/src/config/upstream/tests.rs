@@ -88,3 +88,25 @@ fn what_a_dialect_needs_or_refuses_is_warned_of() {
     assert!(warned(cognito).contains("Cognito refuses offline_access"));
     assert_eq!(warned("dialect = \"entra\"\n"), "");
 }
+
+#[test]
+fn several_providers_whose_groups_could_be_taken_for_each_others_are_named() {
+    let of = |id: &str, prefix: &str| {
+        let line = if prefix.is_empty() { String::new() } else { format!("group_prefix = \"{prefix}\"\n") };
+        format!("{}{line}", CORP.replace("\"corp\"", &format!("\"{id}\"")))
+    };
+    let warnings = |file: &str| read(file, &[]).unwrap().warnings;
+    assert!(warnings(&of("corp", "")).is_empty(), "one provider alone");
+    assert!(warnings(&(of("corp", "corp:") + &of("partner", "partner:"))).is_empty());
+    for (first, second, named) in [
+        ("", "partner:", "groups of corp may"),
+        ("corp:", "", "groups of partner may"),
+        ("", "", "groups of corp, partner may"),
+        ("c", "corp:", "groups of corp may"),
+        ("x:", "x:", "groups of corp, partner may"),
+    ] {
+        let warnings = warnings(&(of("corp", first) + &of("partner", second)));
+        assert!(warnings.len() == 1 && warnings[0].contains(named), "{first:?} {second:?}: {warnings:?}");
+    }
+    assert!(refused(&of("corp", &"x".repeat(65)), &[]).contains("write at most 64 characters"));
+}

@@ -164,16 +164,17 @@ fn where_groups_are_asked_for_only_their_members_come_in() {
 #[test]
 fn what_was_known_holds_for_a_while_and_silence_gives_nothing() {
     let known = identity(&fixture::user());
-    let day = Seconds::hours(24);
+    let rules = provider();
+    let day = rules.max_stale;
     let soon = NOW.plus(Seconds::hours(23));
-    assert_eq!(known.after(&GroupsHeard::Overage, day, soon).groups, ["staff"]);
-    assert_eq!(known.after(&GroupsHeard::Overage, day, soon).source, Source::Overage);
+    assert_eq!(known.after(&GroupsHeard::Overage, &rules, soon).groups, ["staff"]);
+    assert_eq!(known.after(&GroupsHeard::Overage, &rules, soon).source, Source::Overage);
     assert_eq!(known.unheard(day, soon).groups, ["staff"]);
     let late = NOW.plus(day);
     assert_eq!(known.unheard(day, late), Standing { groups: vec![], source: Source::Stale, heard: false });
-    assert!(known.after(&GroupsHeard::Overage, day, late).groups.is_empty());
+    assert!(known.after(&GroupsHeard::Overage, &rules, late).groups.is_empty());
     for heard in [GroupsHeard::Absent, GroupsHeard::Malformed] {
-        assert!(known.after(&heard, day, soon).groups.is_empty());
+        assert!(known.after(&heard, &rules, soon).groups.is_empty());
     }
 }
 
@@ -214,4 +215,18 @@ fn who_has_no_password_no_passkey_and_no_provider_cannot_come_in() {
     assert!(!can_come_in(&newcomer, &[], 0));
     assert!(can_come_in(&newcomer, std::slice::from_ref(&ended), 1), "a passkey");
     assert!(can_come_in(&known, &[ended], 0), "a password");
+}
+
+#[test]
+fn groups_are_named_with_the_prefix_of_their_provider_and_let_in_by_their_own_names() {
+    let user = fixture::user();
+    let rules =
+        Provider { group_prefix: "corp:".to_owned(), allowed_groups: vec!["staff".to_owned()], ..provider() };
+    let heard = listed(&["night-shift", "staff"]);
+    assert!(rules.admits(&heard));
+    let standing = identity(&user).after(&heard, &rules, NOW);
+    assert_eq!(standing.groups, ["corp:night-shift", "corp:staff"]);
+    // Kept, it is not named a second time.
+    let known = Identity { groups: standing.groups, ..identity(&user) };
+    assert_eq!(known.after(&GroupsHeard::Overage, &rules, NOW).groups, ["corp:night-shift", "corp:staff"]);
 }

@@ -153,7 +153,7 @@ async fn note(
     // A bare access token says nothing about the person; where groups are only told at sign-in, those hold for a while.
     let standing = if answer.heard {
         super::say_groups(rules, &answer.asserted);
-        identity.after(&answer.asserted.groups, rules.max_stale, now)
+        identity.after(&answer.asserted.groups, rules, now)
     } else {
         identity.unheard(rules.max_stale, now)
     };

@@ -26,7 +26,7 @@ pub(super) async fn welcome_back(
     peer: &Peer,
     now: Timestamp,
 ) -> Result<(), Stopped> {
-    let standing = identity.after(&answer.asserted.groups, rules.max_stale, now);
+    let standing = identity.after(&answer.asserted.groups, rules, now);
     let changed = groups_changed(ctx, identity, &standing.groups, peer, now);
     let hearing = Hearing {
         identity: identity.id.clone(),
@@ -88,7 +88,7 @@ pub(super) fn new_identity(
         checked_at: now,
         ended_at: None,
     };
-    let standing = blank.after(&answer.asserted.groups, rules.max_stale, now);
+    let standing = blank.after(&answer.asserted.groups, rules, now);
     Ok(Identity { groups: standing.groups, source: standing.source, ..blank })
 }
 
