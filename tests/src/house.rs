@@ -217,6 +217,11 @@ impl House {
         self.environment.retain(|(name, _)| !name.starts_with(&beginning));
     }
 
+    /// Adds an environment variable for the next start of the authorization server.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The process of the authorization server.
     pub fn auth_server(&mut self) -> &mut Process {
         &mut self.auth

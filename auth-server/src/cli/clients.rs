@@ -9,10 +9,13 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::client::{Client, ConfidentialMethod},
+    domain::{
+        amendment::Ceiling,
+        client::{Client, ConfidentialMethod},
+    },
     flows::admin::{
         Desk, Standing,
-        clients::{self, ClientKind, MadeClient, NewClient},
+        clients::{self, ClientKind, MadeClient, NewClient, NewFacts},
         view,
     },
 };
@@ -23,6 +26,8 @@ pub(super) enum Command {
     Create(Create),
     /// List all clients, those that registered themselves included.
     List,
+    /// Change the bounds of a client, or its name and addresses. What it was allowed goes on, with what is left of it.
+    Set(Set),
     /// Disable a client and end everything it was allowed.
     Disable {
         /// The identifier of the client.
@@ -86,6 +91,35 @@ pub(super) struct Create {
     ceiling_places: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args([
+    "name", "redirect_uris", "ceiling", "no_ceiling", "ceiling_places", "no_ceiling_nodes",
+]))]
+pub(super) struct Set {
+    /// The identifier of the client.
+    id: String,
+    /// The name that people see on the consent page; for clients that an administrator registered.
+    #[arg(long)]
+    name: Option<String>,
+    /// An address that answers may be sent to, in place of all that there are; may be given up to ten times, for clients that
+    /// an administrator registered.
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+    /// Never give the client more than this tier, whatever a person ticks.
+    #[arg(long, value_name = "TIER")]
+    ceiling: Option<String>,
+    /// Give the client every tier that a person ticks.
+    #[arg(long, conflicts_with = "ceiling")]
+    no_ceiling: bool,
+    /// Give the client something for this data only, in place of all that is named; may be given more than once. ORGANIZATION
+    /// is a name or an identifier, or "own" for each person's own data.
+    #[arg(long = "ceiling-node", value_name = "ORGANIZATION[:PATH]")]
+    ceiling_places: Vec<String>,
+    /// Give the client something for all data.
+    #[arg(long, conflicts_with = "ceiling_places")]
+    no_ceiling_nodes: bool,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Method {
     /// In the body of the request.
@@ -141,6 +175,21 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
                 table(["CLIENT ID", "NAME", "LABEL", "METHOD", "STATE", "CEILING"], &rows, "no clients yet");
             Answer::new(text, &clients.iter().map(view::Client::from).collect::<Vec<_>>())
         }
+        Command::Set(set) => {
+            let Set { id, name, redirect_uris, ceiling, no_ceiling, ceiling_places, no_ceiling_nodes } = set;
+            let given = |texts: Vec<String>| Some(texts).filter(|texts| !texts.is_empty());
+            let facts = NewFacts {
+                name,
+                redirect_uris: given(redirect_uris),
+                ceiling: match ceiling {
+                    Some(tier) => Some(Ceiling::Tier(tier)),
+                    None => no_ceiling.then_some(Ceiling::Unbounded),
+                },
+                ceiling_places: if no_ceiling_nodes { Some(Vec::new()) } else { given(ceiling_places) },
+            };
+            let client = clients::change(desk, &id, &facts).await?;
+            Answer::new(bounds(&client), &view::Client::from(&client))
+        }
         Command::Disable { id } => standing(desk, &id, Standing::Disabled).await,
         Command::Enable { id } => standing(desk, &id, Standing::Enabled).await,
         Command::RotateSecret { id } => printed(&clients::rotate_secret(desk, &id).await?),
@@ -168,6 +217,14 @@ fn printed(made: &MadeClient) -> Result<Answer, Failure> {
         text = format!("{text}\nclient_secret: {} (keep it now, it is not shown again)", secret.expose());
     }
     Answer::new(text, &view::NewClient::from(made))
+}
+
+/// What a client can be given, in words.
+fn bounds(client: &Client) -> String {
+    let tier = client.ceiling.as_deref().map_or("every tier".to_owned(), |tier| format!("{tier} at most"));
+    let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
+    let data = if places.is_empty() { "all data".to_owned() } else { places.join(", ") };
+    format!("{} can be given {tier}, for {data}", client.id)
 }
 
 fn row(client: &Client) -> [String; 6] {

@@ -246,6 +246,7 @@ fn registration(reader: &mut Reader) -> RegistrationPolicy {
         app_schemes: reader.items("registration.app_schemes", app_scheme),
         per_address: reader.count("registration.per_address"),
         overall: reader.count("registration.overall"),
+        max_tier: reader.optional("registration.max_tier"),
         unused_ttl: reader.some_time("registration.unused_ttl"),
     }
 }

@@ -66,9 +66,11 @@ pub(super) const CLIENT_ID_ALIAS: (&str, &str) = ("IDE_OAUTH_CLIENT_ID", "fixed_
 /// A port number; it stands for the redirect URI on that port.
 pub(super) const CALLBACK_PORT_ALIAS: (&str, &str) =
     ("IDE_OAUTH_CALLBACK_PORT", "fixed_client.redirect_uris");
+/// The identifier of a tier.
+pub(super) const MAX_TIER_ALIAS: (&str, &str) = ("DCR_MAX_TIER", "registration.max_tier");
 
 /// Every setting, section by section.
-pub(super) const SETTINGS: [Setting; 44] = [
+pub(super) const SETTINGS: [Setting; 45] = [
     Setting::new("server.issuer", Form::Text, "http://localhost:9000"),
     Setting::new("server.listen", Form::List, "127.0.0.1:9000,[::1]:9000"),
     Setting::new("server.allow_insecure_http", Form::Flag, "false"),
@@ -98,6 +100,7 @@ pub(super) const SETTINGS: [Setting; 44] = [
     Setting::new("registration.app_schemes", Form::List, "cursor,vscode,vscode-insiders"),
     Setting::new("registration.per_address", Form::Count, "300"),
     Setting::new("registration.overall", Form::Count, "3000"),
+    Setting::derived("registration.max_tier"),
     Setting::new("registration.unused_ttl", Form::Duration, "24h"),
     Setting::new("limits.token_failures", Form::Count, "500"),
     Setting::new("limits.sign_in_failures", Form::Count, "100"),

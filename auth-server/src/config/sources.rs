@@ -13,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     settings::{
-        self, CALLBACK_PORT_ALIAS, CLIENT_ID_ALIAS, Form, PREFIX, SETTINGS, Setting, UPSTREAM_SECTION,
+        self, CALLBACK_PORT_ALIAS, CLIENT_ID_ALIAS, Form, MAX_TIER_ALIAS, PREFIX, SETTINGS, Setting,
+        UPSTREAM_SECTION,
     },
     upstream::Providers,
 };
@@ -140,7 +141,8 @@ impl Sources {
             SETTINGS.iter().map(|setting| (setting.variable(), setting)).collect();
         for (name, value) in variables {
             let Some(name) = name.to_str().map(str::to_owned) else { continue };
-            let ours = name.starts_with(PREFIX) || name == CLIENT_ID_ALIAS.0 || name == CALLBACK_PORT_ALIAS.0;
+            let aliases = [CLIENT_ID_ALIAS, CALLBACK_PORT_ALIAS, MAX_TIER_ALIAS];
+            let ours = name.starts_with(PREFIX) || aliases.iter().any(|(alias, _)| name == *alias);
             if !ours {
                 continue;
             }
@@ -183,6 +185,8 @@ impl Sources {
         }
         let (key, written) = if name == CLIENT_ID_ALIAS.0 {
             (CLIENT_ID_ALIAS.1, Written::Text(value))
+        } else if name == MAX_TIER_ALIAS.0 {
+            (MAX_TIER_ALIAS.1, Written::Text(value))
         } else if value.parse::<u16>().is_ok() {
             (CALLBACK_PORT_ALIAS.1, Written::List(vec![format!("http://localhost:{value}/callback")]))
         } else {

@@ -277,7 +277,11 @@ fn the_key_file_lies_beside_the_database_unless_it_is_named() {
 }
 
 #[test]
-fn the_documented_aliases_set_the_fixed_client() {
+fn the_documented_aliases_set_what_they_are_documented_for() {
+    let config = read("[registration]\nmax_tier = \"write\"", &[("DCR_MAX_TIER", "read")]).unwrap();
+    assert_eq!(effective(&config, "registration.max_tier").1, "variable DCR_MAX_TIER");
+    assert_eq!(config.policy.registration.max_tier.as_deref(), Some("read"));
+    assert_eq!(read("", &[("DCR_MAX_TIER", "")]).unwrap().policy.registration.max_tier, None);
     let variables = [("IDE_OAUTH_CLIENT_ID", "ide-client"), ("IDE_OAUTH_CALLBACK_PORT", "33418")];
     let config = read("[fixed_client]\nclient_id = \"from-file\"", &variables).unwrap();
     assert_eq!(effective(&config, "fixed_client.client_id").1, "variable IDE_OAUTH_CLIENT_ID");

@@ -153,6 +153,8 @@ actions! {
     ClientRegistered = "client_registered";
     /// An administrator registered a client.
     ClientCreated = "client_created";
+    /// An administrator changed a client: its name, its addresses or its bounds.
+    ClientChanged = "client_changed";
     /// A client was disabled, and its grants ended.
     ClientDisabled = "client_disabled";
     /// A client was enabled again.

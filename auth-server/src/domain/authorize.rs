@@ -289,7 +289,8 @@ impl Asked {
     pub fn offer(&self, policy: &Policy) -> Offer<'_> {
         let Authenticated { request, user, .. } = &self.request;
         let Validated { params, client, address, resource, hint: _ } = request;
-        let Possible { choices, tiers, entitled } = consent::possible(user, client, resource, &self.reach);
+        let Possible { choices, tiers, entitled } =
+            consent::possible(user, client.under(&policy.registration), resource, &self.reach);
         Offer {
             choices,
             tiers,

@@ -10,7 +10,7 @@ use doorward_shared::{
 };
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{backchannel_logout::BackchannelLogout, organization::Place};
+use super::{backchannel_logout::BackchannelLogout, organization::Place, policy::RegistrationPolicy};
 
 /// A client as it is stored.
 #[derive(Clone, Debug)]
@@ -90,7 +90,36 @@ pub enum TrustLabel {
     Registered,
 }
 
+/// A client, and what the operator lets clients have that registered themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounded<'a> {
+    /// The client.
+    pub client: &'a Client,
+    /// The rules about clients that registered themselves.
+    pub registration: &'a RegistrationPolicy,
+}
+
+impl<'a> Bounded<'a> {
+    /// The tiers of which it can be given none beyond any.
+    pub fn tiers(self) -> impl Iterator<Item = &'a str> {
+        self.client.ceiling.as_deref().into_iter().chain(self.registered_tier())
+    }
+
+    /// The highest tier that the operator lets it have, as a client that registered itself.
+    pub fn registered_tier(self) -> Option<&'a str> {
+        match self.client.origin {
+            Origin::Dynamic => self.registration.max_tier.as_deref(),
+            Origin::Administrator | Origin::Fixed => None,
+        }
+    }
+}
+
 impl Client {
+    /// The client under these rules about clients that registered themselves.
+    pub const fn under<'a>(&'a self, registration: &'a RegistrationPolicy) -> Bounded<'a> {
+        Bounded { client: self, registration }
+    }
+
     /// The label on the consent page.
     pub const fn label(&self) -> TrustLabel {
         match self.origin {

@@ -13,7 +13,7 @@ use doorward_shared::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    client::Client,
+    client::{Bounded, Client},
     entitlement::{self, Rule, Seat},
     ids::OrganizationId,
     organization::{Node, Organization},
@@ -206,7 +206,7 @@ pub struct Possible<'a> {
 /// worked out anew at every refresh, so what they tick counts as soon as an administrator lets them, and not before.
 pub fn possible<'a>(
     user: &'a User,
-    client: &Client,
+    client: Bounded<'_>,
     resource: &'a Resource,
     reach: &'a Reach,
 ) -> Possible<'a> {
@@ -248,7 +248,7 @@ pub fn possible<'a>(
 /// the person may do something.
 pub fn expected<'a>(
     user: &User,
-    client: &Client,
+    client: Bounded<'_>,
     resource: &Resource,
     rules: &'a [Rule],
 ) -> Option<&'a OrganizationId> {

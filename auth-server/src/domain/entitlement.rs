@@ -11,7 +11,7 @@ use doorward_shared::{
 use serde_json::{Value, json};
 
 use super::{
-    client::Client,
+    client::Bounded,
     ids::{EntitlementId, OrganizationId, UserId},
     organization::Place,
     resource::{Access, Resource},
@@ -150,14 +150,12 @@ pub fn counts(rule: &Rule, seat: Seat<'_>) -> bool {
         && holder.is(seat.user)
 }
 
-/// The most that this client may have. A ceiling that the model does not know bounds to nothing, and one that names places
+/// The most that this client may have: its ceiling, and the operator's bound if it registered itself. A tier that the model does not know bounds to nothing, and one that names places
 /// bounds to nothing elsewhere.
-pub fn ceiling(client: &Client, seat: Seat<'_>) -> Allowance {
-    let model = &seat.resource.model;
-    let atoms = match client.ceiling.as_deref() {
-        None => model.all(),
-        Some(tier) => model.expand([tier]).unwrap_or_default(),
-    };
+pub fn ceiling(bounded: Bounded<'_>, seat: Seat<'_>) -> Allowance {
+    let (client, model) = (bounded.client, &seat.resource.model);
+    let lower = |atoms: Scope, tier| atoms.intersection(&model.expand([tier]).unwrap_or_default());
+    let atoms = bounded.tiers().fold(model.all(), lower);
     if client.ceiling_places.is_empty() {
         return Allowance::everywhere(atoms);
     }
@@ -167,12 +165,12 @@ pub fn ceiling(client: &Client, seat: Seat<'_>) -> Allowance {
 }
 
 /// The most that this person could allow this client here.
-pub fn most(client: &Client, seat: Seat<'_>) -> Allowance {
+pub fn most(client: Bounded<'_>, seat: Seat<'_>) -> Allowance {
     entitlement(seat).intersection(&ceiling(client, seat))
 }
 
 /// What is allowed in the end: never more than any of the three.
-pub fn effective(consented: &Allowance, client: &Client, seat: Seat<'_>) -> Allowance {
+pub fn effective(consented: &Allowance, client: Bounded<'_>, seat: Seat<'_>) -> Allowance {
     most(client, seat).intersection(consented)
 }
 

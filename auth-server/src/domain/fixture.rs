@@ -67,6 +67,7 @@ pub(super) fn policy() -> Policy {
             app_schemes: vec![],
             per_address: 20,
             overall: 2000,
+            max_tier: None,
             unused_ttl: Seconds::hours(24),
         },
         limits: Limits {

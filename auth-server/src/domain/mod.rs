@@ -2,6 +2,7 @@
 //! of random bits where a new identifier is made.
 
 pub mod admin_key;
+pub mod amendment;
 pub mod api_key;
 pub mod audit;
 pub mod audit_chain;

@@ -134,6 +134,8 @@ pub struct RegistrationPolicy {
     pub per_address: u32,
     /// Registrations an hour in all.
     pub overall: u32,
+    /// The highest tier that a client can be given that registered itself; `None` sets no bound.
+    pub max_tier: Option<String>,
     /// A registration that was never used is forgotten after this.
     pub unused_ttl: Seconds,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use doorward_shared::{allowance::Allowance, node::NodePath, scope::Scope};
 
 use super::{
-    client::Client,
+    client::Bounded,
     entitlement::{Seat, ceiling, counts, entitlement},
 };
 
@@ -40,6 +40,8 @@ pub enum Limit {
     NoRule,
     /// The client is given this tier at most.
     CeilingTier(String),
+    /// Clients that registered themselves are given this tier at most.
+    RegisteredTier(String),
     /// The client is given nothing here.
     CeilingPlace,
     /// A token names no more nodes, and others come before this one.
@@ -48,12 +50,12 @@ pub enum Limit {
 
 /// What this person could allow this client here, or what they may do themselves where there is no client; at the whole
 /// organization, at these nodes, and at those that a rule or the ceiling names.
-pub fn explain(client: Option<&Client>, seat: Seat<'_>, nodes: &[NodePath]) -> Vec<PlaceReport> {
+pub fn explain(client: Option<Bounded<'_>>, seat: Seat<'_>, nodes: &[NodePath]) -> Vec<PlaceReport> {
     let (entitled, bound) = (entitlement(seat), client.map(|client| ceiling(client, seat)));
     let whole = bound.as_ref().map_or_else(|| entitled.clone(), |bound| entitled.intersection(bound));
     let carried = whole.fitting();
     let by_rules = seat.rules.iter().filter(|rule| counts(rule, seat)).map(|rule| &rule.says.place);
-    let by_ceiling = client.into_iter().flat_map(|client| &client.ceiling_places);
+    let by_ceiling = client.into_iter().flat_map(|bounded| &bounded.client.ceiling_places);
     let by_ceiling = by_ceiling.filter(|place| place.realm.means(seat.organization, seat.user));
     let named = by_rules.chain(by_ceiling).filter_map(|place| place.node.as_ref());
     let places: BTreeSet<Option<&NodePath>> =
@@ -73,7 +75,7 @@ pub fn explain(client: Option<&Client>, seat: Seat<'_>, nodes: &[NodePath]) -> V
 }
 
 fn limits(
-    client: Option<&Client>,
+    client: Option<Bounded<'_>>,
     seat: Seat<'_>,
     (entitled, bound): (&Allowance, Option<&Allowance>),
     atoms: &Scope,
@@ -89,16 +91,15 @@ fn limits(
     if seat.resource.disabled_at.is_some() {
         limits.push(Limit::ResourceDisabled);
     }
-    let Some(client) = client else { return limits };
-    if client.disabled_at.is_some() {
+    let Some(bounded) = client else { return limits };
+    if bounded.client.disabled_at.is_some() {
         limits.push(Limit::ClientDisabled);
     }
-    let tier = client.ceiling.as_deref();
-    let most = tier.map(|tier| seat.resource.model.expand([tier]).unwrap_or_default());
-    if let (Some(tier), Some(most)) = (tier, most)
-        && !atoms.is_subset(&most)
-    {
+    let too_high = |tier: &&str| !atoms.is_subset(&seat.resource.model.expand([*tier]).unwrap_or_default());
+    if let Some(tier) = bounded.client.ceiling.as_deref().filter(too_high) {
         limits.push(Limit::CeilingTier(tier.to_owned()));
+    } else if let Some(tier) = bounded.registered_tier().filter(too_high) {
+        limits.push(Limit::RegisteredTier(tier.to_owned()));
     } else if bound.is_some_and(|bound| !held(bound)) {
         limits.push(Limit::CeilingPlace);
     }
@@ -117,10 +118,12 @@ mod tests {
 
     use super::*;
     use crate::domain::{
+        client::{Client, Origin},
         entitlement::{Entitlement, Holder, Rule, most},
         fixture::{self, NOW},
         ids::EntitlementId,
         organization::{Place, Realm},
+        policy::RegistrationPolicy,
         resource::{Access, Resource},
         user::User,
     };
@@ -146,12 +149,15 @@ mod tests {
         };
         let rules = [rule("read", None), rule("destroy", Some("alpha/site"))];
         let seat = Seat { user: &user, resource: &resource, organization: &user.organization, rules: &rules };
+        let policy =
+            RegistrationPolicy { max_tier: Some("read".to_owned()), ..fixture::policy().registration };
         let bounded = Client {
+            origin: Origin::Administrator,
             ceiling: Some("write".to_owned()),
             ceiling_places: vec![Place { realm: Realm::Own, node: Some(node("alpha")) }],
             ..fixture::client()
         };
-        let report = explain(Some(&bounded), seat, &[node("beta")]);
+        let report = explain(Some(bounded.under(&policy)), seat, &[node("beta")]);
         let nodes: Vec<_> =
             report.iter().map(|place| place.node.as_ref().map_or("", NodePath::as_str)).collect();
         assert_eq!(nodes, ["", "alpha", "alpha/site", "beta"]);
@@ -163,7 +169,7 @@ mod tests {
         assert_eq!(of(1), [vec![], vec![Limit::NoRule], vec![Limit::NoRule, write()]]);
         assert_eq!(of(2), [vec![], vec![], vec![write()]]);
         // What has no limit is exactly what could be allowed.
-        let most = most(&bounded, seat);
+        let most = most(bounded.under(&policy), seat);
         for place in &report {
             for tier in &place.tiers {
                 let atoms = resource.model.expand([tier.tier.as_str()]).unwrap();
@@ -172,6 +178,11 @@ mod tests {
                 assert_eq!(tier.limits.is_empty(), atoms.is_subset(&held), "{place:?}");
             }
         }
+        // One that registered itself has another bound, beside its own.
+        let itself = Client { origin: Origin::Dynamic, ..bounded };
+        let report = explain(Some(itself.under(&policy)), seat, &[]);
+        let limits: Vec<_> = report[2].tiers.iter().map(|tier| tier.limits.clone()).collect();
+        assert_eq!(limits, [vec![], vec![Limit::RegisteredTier("read".to_owned())], vec![write()]]);
         let disabled = User { disabled_at: Some(NOW), ..user.clone() };
         let report = explain(None, Seat { user: &disabled, ..seat }, &[]);
         assert!(
@@ -195,8 +206,13 @@ mod tests {
         };
         let rules: Vec<_> = (0..MAX_NODES + 2).map(|i| rule(&format!("n{i:03}"))).collect();
         let seat = Seat { user: &user, resource: &resource, organization: &user.organization, rules: &rules };
+        let policy = fixture::policy().registration;
         let cut = |client: Option<&Client>| -> Vec<String> {
-            let report = explain(client, seat, &[node("n001/below"), node("n065/below")]);
+            let report = explain(
+                client.map(|client| client.under(&policy)),
+                seat,
+                &[node("n001/below"), node("n065/below")],
+            );
             let cut = |place: &&PlaceReport| place.tiers[0].limits == [Limit::TooManyNodes];
             report
                 .iter()

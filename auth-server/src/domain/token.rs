@@ -16,7 +16,7 @@ use super::{
     client::Client,
     entitlement::{Rule, Seat, effective, entitlement},
     grant::{Grant, may_issue},
-    policy::Policy,
+    policy::{Policy, RegistrationPolicy},
     resource::Resource,
     user::User,
 };
@@ -30,6 +30,8 @@ pub struct Subject<'a> {
     pub user: &'a User,
     /// To whom.
     pub client: &'a Client,
+    /// What clients may have that registered themselves.
+    pub registration: &'a RegistrationPolicy,
     /// For which resource.
     pub resource: &'a Resource,
     /// The rules in force, as far as they concern this person at this resource.
@@ -50,7 +52,7 @@ pub struct Carried {
 impl Subject<'_> {
     /// What is allowed now, where: the effective permission.
     fn allowance(&self) -> Allowance {
-        effective(&self.grant.allowance, self.client, self.seat())
+        effective(&self.grant.allowance, self.client.under(self.registration), self.seat())
     }
 
     fn seat(&self) -> Seat<'_> {

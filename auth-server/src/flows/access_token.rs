@@ -15,6 +15,7 @@ use crate::{
         entitlement::Rule,
         grant::Grant,
         ids::GrantId,
+        policy::RegistrationPolicy,
         resource::Resource,
         token::{Subject, is_live},
         user::User,
@@ -33,9 +34,9 @@ pub(super) struct LiveToken {
 }
 
 impl LiveToken {
-    pub(super) fn subject(&self) -> Subject<'_> {
+    pub(super) fn subject<'a>(&'a self, registration: &'a RegistrationPolicy) -> Subject<'a> {
         let Self { grant, user, client, resource, rules, .. } = self;
-        Subject { grant, user, client, resource, rules }
+        Subject { grant, user, client, registration, resource, rules }
     }
 }
 
@@ -51,7 +52,7 @@ pub(super) async fn live(
     let Some(resource) = ctx.store.resource(&grant.resource).await? else { return Ok(None) };
     let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
     let token = LiveToken { claims, grant, user, client, resource, rules };
-    Ok(is_live(token.claims.iat, &token.subject(), now).then_some(token))
+    Ok(is_live(token.claims.iat, &token.subject(&ctx.policy.registration), now).then_some(token))
 }
 
 /// The grant behind one of our own access tokens, whether it has ended or not.

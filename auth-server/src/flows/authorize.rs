@@ -239,7 +239,8 @@ async fn proceed(
     let denied = answer.as_ref().is_some_and(|answer| matches!(answer.decision, Decision::Deny));
     let paused = match validated.authenticate(signed_in, now) {
         Ok(authenticated) => {
-            let (user, client) = (authenticated.user(), authenticated.client());
+            let (user, client) =
+                (authenticated.user(), authenticated.client().under(&ctx.policy.registration));
             let reach = reach::asked(ctx.store.as_ref(), user, client, authenticated.resource()).await?;
             authenticated.reaching(reach).consent(answer, &ctx.policy, now)
         }

@@ -83,7 +83,7 @@ async fn about(
     if !concerned {
         return Ok(Introspection::INACTIVE);
     }
-    let carried = live.subject().still_carries(&live.claims);
+    let carried = live.subject(&ctx.policy.registration).still_carries(&live.claims);
     let claims = live.claims;
     Ok(Introspection::Active(Box::new(Active {
         active: true,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     domain::{
-        client::Client,
+        client::Bounded,
         consent::{Reach, expected},
         entitlement::Rule,
         resource::Resource,
@@ -34,7 +34,7 @@ pub(super) async fn load(store: &dyn Store, user: &User, resource: &Resource) ->
 pub(super) async fn asked(
     store: &dyn Store,
     user: &User,
-    client: &Client,
+    client: Bounded<'_>,
     resource: &Resource,
 ) -> Result<Reach, StoreError> {
     let mut reach = load(store, user, resource).await?;

@@ -9,19 +9,25 @@ use doorward_shared::{
 };
 
 use super::{Applied, Result};
-use crate::domain::{audit::Event, client::Client, resource::Resource, revocation::Sweep};
+use crate::domain::{
+    amendment::Amendment, audit::Event, client::Client, resource::Resource, revocation::Sweep,
+};
 
 /// Clients.
 #[async_trait]
 pub trait Clients: Send + Sync {
     /// Stores a new client. `Lost`: the identifier is taken.
     async fn insert_client(&self, client: &Client, event: &Event) -> Result<Applied>;
-    /// Stores a client that the configuration describes, or brings the stored one in line with it. Its grants stay.
+    /// Stores a client that the configuration describes, or brings the stored one in line with it. Its grants and its ceilings
+    /// stay.
     async fn put_configured_client(&self, client: &Client) -> Result<()>;
     /// The client with this identifier.
     async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
     /// All clients, newest first.
     async fn clients(&self) -> Result<Vec<Client>>;
+    /// Changes a client; where that leaves less, its access tokens from before are revoked. `Lost`: there is none, or it is not
+    /// like the one that was decided upon.
+    async fn change_client(&self, amendment: &Amendment, event: &Event) -> Result<Applied>;
     /// Disables the client whose grants the sweep ends. `Lost`: there is none.
     async fn disable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
     /// Enables a client again. `Lost`: there is none.

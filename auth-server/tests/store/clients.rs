@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use doorward::{
     domain::{
+        amendment::{Amendment, Ceiling, Wanted, amend},
         client::{Client, ConfidentialMethod, Credentials, Origin},
         organization::Place,
     },
     store::Applied,
 };
 use doorward_shared::{
-    client_id::ClientId, client_metadata::About, redirect_uri::RedirectUri, token::GrantType,
+    client_id::ClientId, client_metadata::About, redirect_uri::RedirectUri, revocation::Claim,
+    token::GrantType,
 };
 
 use crate::{
@@ -23,6 +25,8 @@ on_each_backend! {
     an_identifier_is_taken_once,
     clients_are_listed_newest_first,
     a_configured_client_follows_its_configuration_and_keeps_its_grants,
+    a_client_is_changed_as_it_was_decided_and_once,
+    a_change_that_leaves_less_revokes_the_tokens_from_before_and_ends_nothing,
     a_client_has_two_secrets_at_most_and_the_oldest_goes_first,
     deleting_a_client_ends_its_grants_and_nobody_elses,
     a_deleted_client_that_comes_back_finds_no_live_grant,
@@ -104,13 +108,80 @@ async fn a_configured_client_follows_its_configuration_and_keeps_its_grants(back
         created_at: at(99),
         ..world.client.clone()
     };
+    let bounds = Wanted { ceiling: Some(Ceiling::Tier("read".to_owned())), ..Wanted::default() };
+    let amendment = amended(&world, &world.client, bounds, 3);
+    assert_eq!(world.store.change_client(&amendment, &event()).await.unwrap(), Applied::Done);
     world.store.put_configured_client(&configured).await.unwrap();
     let stored = world.store.client(&configured.id).await.unwrap().unwrap();
-    assert!(same(&stored, &Client { created_at: world.client.created_at, ..configured }));
+    let (ceiling, revoked_until) = (Some("read".to_owned()), Some(at(3)));
+    let created_at = world.client.created_at;
+    assert!(same(&stored, &Client { created_at, ceiling, revoked_until, ..configured }));
     assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended, None);
     let fresh = client("new");
     world.store.put_configured_client(&fresh).await.unwrap();
     assert!(same(&world.store.client(&fresh.id).await.unwrap().unwrap(), &fresh));
+}
+
+/// A change of the client that is decided at `seconds`.
+fn amended(world: &World, client: &Client, wanted: Wanted, seconds: i64) -> Amendment {
+    let resources = [world.resource.clone()];
+    amend(client, wanted, &resources, &world.policy.token, at(seconds)).unwrap().expect("it changes")
+}
+
+async fn a_client_is_changed_as_it_was_decided_and_once(backend: &Backend) {
+    let world = World::new(backend).await;
+    let mut before = Client { origin: Origin::Administrator, name: None, ..client("changed") };
+    assert_eq!(world.store.insert_client(&before, &event()).await.unwrap(), Applied::Done);
+    let stored = async || world.store.client(&before.id).await.unwrap().unwrap();
+    let all = Wanted {
+        name: Some("Another".to_owned()),
+        redirect_uris: Some(vec![RedirectUri::register("https://other.test/cb", &[]).unwrap()]),
+        ceiling: Some(Ceiling::Tier("read".to_owned())),
+        ceiling_places: Some(vec![Place::parse("own:alpha").unwrap()]),
+    };
+    let amendment = amended(&world, &before, all, 3);
+    assert!(amendment.narrows());
+    for expected in [Applied::Done, Applied::Lost] {
+        assert_eq!(world.store.change_client(&amendment, &event()).await.unwrap(), expected);
+    }
+    let after = Client { revoked_until: Some(at(3)), ..amendment.after().clone() };
+    assert!(same(&stored().await, &after));
+    // Wider again: nothing more is revoked, and the bounds are gone.
+    let wider =
+        Wanted { ceiling: Some(Ceiling::Unbounded), ceiling_places: Some(vec![]), ..Wanted::default() };
+    let amendment = amended(&world, &after, wider, 5);
+    assert!(!amendment.narrows());
+    assert_eq!(world.store.change_client(&amendment, &event()).await.unwrap(), Applied::Done);
+    let after = Client { ceiling: None, ceiling_places: vec![], ..after };
+    assert!(same(&stored().await, &after));
+    assert_eq!(world.store.revocations_after(0, 100, at(0)).await.unwrap().len(), 1);
+    // Of several that are decided upon the same client one is carried out.
+    let tier = |tier: &str| Wanted { ceiling: Some(Ceiling::Tier(tier.to_owned())), ..Wanted::default() };
+    let won = race(3, |i| {
+        let amendment = amended(&world, &after, tier(["read", "write", "destroy"][i]), 6);
+        let store = Arc::clone(&world.store);
+        async move { store.change_client(&amendment, &event()).await.unwrap() }
+    })
+    .await;
+    assert_eq!(won.iter().filter(|applied| **applied == Applied::Done).count(), 1);
+    before.id = ClientId::parse("nobody").unwrap();
+    let nobody = amended(&world, &before, tier("read"), 7);
+    assert_eq!(world.store.change_client(&nobody, &event()).await.unwrap(), Applied::Lost);
+}
+
+async fn a_change_that_leaves_less_revokes_the_tokens_from_before_and_ends_nothing(backend: &Backend) {
+    let world = World::new(backend).await;
+    let (grant, _) = world.family().await;
+    let lower = Wanted { ceiling: Some(Ceiling::Tier("read".to_owned())), ..Wanted::default() };
+    let amendment = amended(&world, &world.client, lower, 5);
+    assert_eq!(world.store.change_client(&amendment, &event()).await.unwrap(), Applied::Done);
+    let told = world.store.revocations_after(0, 100, at(0)).await.unwrap();
+    let told: Vec<_> = told.into_iter().map(|entry| (entry.claim, entry.value, entry.issued_until)).collect();
+    assert_eq!(told, [(Claim::ClientId, world.client.id.to_string(), Some(at(5)))]);
+    assert_eq!(world.store.grant(&grant).await.unwrap().unwrap().0.ended, None);
+    // One that lost tells nobody anything.
+    assert_eq!(world.store.change_client(&amendment, &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.revocations_after(0, 100, at(0)).await.unwrap().len(), 1);
 }
 
 async fn deleting_a_client_ends_its_grants_and_nobody_elses(backend: &Backend) {

@@ -86,6 +86,7 @@ pub(crate) fn policy() -> Policy {
             app_schemes: vec![],
             per_address: 10,
             overall: 100,
+            max_tier: None,
             unused_ttl: Seconds::days(7),
         },
         limits: Limits {

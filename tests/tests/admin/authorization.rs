@@ -43,6 +43,7 @@ const ROWS: &[Row] = &[
     ("GET", "/clients", "clients:read", Any),
     ("POST", "/clients", "clients:write", Any),
     ("GET", "/clients/{id}", "clients:read", Any),
+    ("PATCH", "/clients/{id}", "clients:write", Fresh),
     ("DELETE", "/clients/{id}", "clients:write", Fresh),
     ("POST", "/clients/{id}/disable", "clients:write", Any),
     ("POST", "/clients/{id}/enable", "clients:write", Any),

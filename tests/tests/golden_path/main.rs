@@ -1,6 +1,7 @@
 //! The golden path: what an operator, an MCP client and the person behind it see when all goes well, and what happens
 //! when it does not. Each test has a house of its own, and each runs on both stores.
 
+mod ceilings;
 mod confidential;
 mod consent;
 mod discovery;

@@ -22,8 +22,10 @@ fn offer_with<'a>(
     oidc: &'a Scope,
     reach: &'a Reach,
 ) -> Offer<'a> {
-    let Possible { choices, tiers, entitled } = possible(user, client, resource, reach);
-    let lifetimes = lifetimes(&fixture::policy().refresh);
+    let policy = fixture::policy();
+    let Possible { choices, tiers, entitled } =
+        possible(user, client.under(&policy.registration), resource, reach);
+    let lifetimes = lifetimes(&policy.refresh);
     Offer {
         user,
         client,
@@ -165,11 +167,12 @@ fn who_may_do_nothing_yet_says_what_counts_once_they_may() {
 fn a_rule_of_which_the_client_may_have_nothing_says_nothing_about_whose_data_it_is() {
     let (alice, bob) = (fixture::user(), fixture::user());
     let (mut reach, resource) = acme(&alice);
+    let policy = fixture::policy().registration;
     let whose = |reach: &Reach, user: &User, path: &str| {
         let place =
             Place { realm: Realm::Shared(reach.shared[0].0.id.clone()), node: NodePath::parse(path).ok() };
         let client = Client { ceiling_places: vec![place], ..fixture::client() };
-        expected(user, &client, &resource, &reach.rules).cloned()
+        expected(user, client.under(&policy), &resource, &reach.rules).cloned()
     };
     let acme = Some(reach.shared[0].0.id.clone());
     assert_eq!(whose(&reach, &bob, "beta"), acme);

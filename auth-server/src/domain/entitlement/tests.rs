@@ -3,8 +3,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{
+    client::{Client, Origin},
     fixture::{self, NOW},
     organization::Realm,
+    policy::RegistrationPolicy,
 };
 
 const TIERS: [&str; 4] = ["read", "write", "destroy", "unknown"];
@@ -102,6 +104,10 @@ fn ceilings() -> impl Strategy<Value = (Option<&'static str>, Vec<(bool, Option<
     (proptest::option::of(proptest::sample::select(TIERS.to_vec())), proptest::collection::vec(place, 0..3))
 }
 
+fn registration(max_tier: Option<&str>) -> RegistrationPolicy {
+    RegistrationPolicy { max_tier: max_tier.map(String::from), ..fixture::policy().registration }
+}
+
 fn bounded(scene: &Scene, (tier, places): &(Option<&str>, Vec<(bool, Option<&str>)>)) -> Client {
     let place = |(own, path): &(bool, Option<&str>)| Place {
         realm: if *own { Realm::Own } else { Realm::Shared(scene.shared.clone()) },
@@ -115,16 +121,17 @@ proptest! {
     #[test]
     fn the_effective_permission_is_the_intersection_of_its_parts_at_every_node(
         drafts in drafts(), consented in consents(), bound in ceilings(),
-        listed: bool, disabled: bool, own: bool,
+        registered in proptest::option::of(proptest::sample::select(TIERS.to_vec())), listed: bool, disabled: bool, own: bool,
     ) {
         let mut scene = scene();
         scene.user.disabled_at = disabled.then_some(NOW);
         scene.resource.access = if listed { Access::Listed } else { Access::Everyone };
         let (rules, client) = (made(&drafts, &scene), bounded(&scene, &bound));
+        let policy = registration(registered);
         let organization = if own { scene.user.organization.clone() } else { scene.shared.clone() };
         let seat = scene.seat(&organization, &rules);
-        let effective = effective(&consented, &client, seat);
-        let (entitled, ceiling) = (entitlement(seat), ceiling(&client, seat));
+        let effective = effective(&consented, client.under(&policy), seat);
+        let (entitled, ceiling) = (entitlement(seat), ceiling(client.under(&policy), seat));
         for part in [&entitled, &consented, &ceiling] {
             prop_assert!(effective.is_subset(part));
         }
@@ -140,26 +147,29 @@ proptest! {
     #[test]
     fn more_of_any_part_never_gives_less(
         drafts in drafts(), more in drafts(), consented in consents(), wider in consents(), bound in ceilings(), own: bool,
+        registered in proptest::option::of(proptest::sample::select(TIERS.to_vec())),
     ) {
         let scene = scene();
         let organization = if own { scene.user.organization.clone() } else { scene.shared.clone() };
         let (rules, client) = (made(&drafts, &scene), bounded(&scene, &bound));
+        let policy = registration(registered);
         let all: Vec<_> = rules.iter().cloned().chain(made(&more, &scene)).collect();
-        let small = effective(&consented, &client, scene.seat(&organization, &rules));
-        prop_assert!(small.is_subset(&effective(&consented, &client, scene.seat(&organization, &all))));
-        prop_assert!(small.is_subset(&effective(&consented.union(&wider), &client, scene.seat(&organization, &rules))));
+        let small = effective(&consented, client.under(&policy), scene.seat(&organization, &rules));
+        prop_assert!(small.is_subset(&effective(&consented, client.under(&policy), scene.seat(&organization, &all))));
+        prop_assert!(small.is_subset(&effective(&consented.union(&wider), client.under(&policy), scene.seat(&organization, &rules))));
         let unbounded = scene.client.clone();
-        prop_assert!(small.is_subset(&effective(&consented, &unbounded, scene.seat(&organization, &rules))));
+        prop_assert!(small.is_subset(&effective(&consented, client.under(&registration(None)), scene.seat(&organization, &rules))));
+        prop_assert!(small.is_subset(&effective(&consented, unbounded.under(&policy), scene.seat(&organization, &rules))));
         // A higher tier in place of a lower one, and one group more, never take anything away.
         let higher: Vec<_> = rules.iter().cloned().map(|mut rule| {
             if rule.says.tier == "read" { rule.says.tier = "write".to_owned() }
             rule
         }).collect();
-        prop_assert!(small.is_subset(&effective(&consented, &client, scene.seat(&organization, &higher))));
+        prop_assert!(small.is_subset(&effective(&consented, client.under(&policy), scene.seat(&organization, &higher))));
         let mut joined = scene.user.clone();
         joined.groups.push("elsewhere".to_owned());
         let seat = Seat { user: &joined, ..scene.seat(&organization, &rules) };
-        prop_assert!(small.is_subset(&effective(&consented, &client, seat)));
+        prop_assert!(small.is_subset(&effective(&consented, client.under(&policy), seat)));
     }
 
     #[test]
@@ -219,10 +229,35 @@ fn read_in_a_workspace_and_everything_in_a_folder_of_it_is_exactly_that() {
 }
 
 #[test]
-fn only_tiers_that_are_possible_in_full_somewhere_are_offered() {
+fn a_client_that_registered_itself_has_no_more_than_the_operator_lets_it() {
     let scene = scene();
+    let organization = &scene.user.organization;
+    let atoms_of = |client: &Client, max_tier| {
+        let policy = registration(max_tier);
+        most(client.under(&policy), scene.seat(organization, &[])).atoms().iter().count()
+    };
+    for (max_tier, ceiling, count) in [
+        (None, None, 5),
+        (Some("read"), None, 1),
+        (Some("write"), Some("read"), 1),
+        (Some("read"), Some("write"), 1),
+        (Some("unknown"), None, 0),
+    ] {
+        let ceiling = ceiling.map(String::from);
+        let itself = Client { origin: Origin::Dynamic, ceiling, ..scene.client.clone() };
+        assert_eq!(atoms_of(&itself, max_tier), count, "{max_tier:?} {itself:?}");
+        for origin in [Origin::Administrator, Origin::Fixed] {
+            let other = Client { origin, ..itself.clone() };
+            assert_eq!(atoms_of(&other, max_tier), atoms_of(&other, None));
+        }
+    }
+}
+
+#[test]
+fn only_tiers_that_are_possible_in_full_somewhere_are_offered() {
+    let (scene, policy) = (scene(), registration(None));
     let ids = |client: &Client, organization: &OrganizationId, rules: &[Rule]| {
-        let most = most(client, scene.seat(organization, rules));
+        let most = most(client.under(&policy), scene.seat(organization, rules));
         offered(&most, &scene.resource).iter().map(|tier| tier.id.clone()).collect::<Vec<_>>()
     };
     let own = &scene.user.organization;

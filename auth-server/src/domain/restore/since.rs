@@ -95,8 +95,8 @@ impl Since {
             | Action::PasskeyRemoved => self.users.outdate(object()?, event.at),
             Action::ClientDisabled => self.clients.disable(object()?, event.at),
             Action::ClientEnabled => self.clients.enable(&object()?, event.at),
-            // The backup may hold a secret that was given up since.
-            Action::ClientSecretRotated | Action::ClientSecretRetired => {
+            // The backup may hold a secret, an address or bounds that were given up since.
+            Action::ClientSecretRotated | Action::ClientSecretRetired | Action::ClientChanged => {
                 self.clients.outdate(object()?, event.at);
             }
             // What is registered again under the name is another client, with another secret.

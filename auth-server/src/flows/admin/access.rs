@@ -97,7 +97,7 @@ pub async fn preview(desk: Desk<'_>, asked: &Question) -> Result<Vec<Organizatio
     };
     let report = |organization: &OrganizationId, nodes: &[_]| {
         let seat = Seat { user: &user, resource: &resource, organization, rules: &reach.rules };
-        explain(client.as_ref(), seat, nodes)
+        explain(client.as_ref().map(|client| client.under(&desk.policy.registration)), seat, nodes)
     };
     let mut reports = Vec::new();
     for (organization, nodes) in &reach.shared {

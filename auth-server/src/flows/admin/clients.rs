@@ -17,9 +17,11 @@ use super::{
 };
 use crate::{
     domain::{
-        audit::Action,
+        amendment::{self, Ceiling, NotAmended, Wanted},
+        audit::{Action, Event},
         backchannel_logout::{BackchannelLogout, Unsuitable},
         client::{Client, ConfidentialMethod, Credentials, Origin},
+        organization::Place,
         revocation::{Sweep, Whose},
     },
     store::{Applied, StoreError},
@@ -55,6 +57,19 @@ pub struct NewClient {
     pub ceiling: Option<String>,
     /// The data it can be given anything for: `ORGANIZATION` or `ORGANIZATION:PATH`; none of them sets no bound.
     pub ceiling_places: Vec<String>,
+}
+
+/// What changes of a client, in the words of the command line and the API. What is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct NewFacts {
+    /// Its name on the consent page.
+    pub name: Option<String>,
+    /// Where answers may be sent.
+    pub redirect_uris: Option<Vec<String>>,
+    /// The highest tier it can be given.
+    pub ceiling: Option<Ceiling>,
+    /// The data it can be given anything for: `ORGANIZATION` or `ORGANIZATION:PATH`; none of them sets no bound.
+    pub ceiling_places: Option<Vec<String>>,
 }
 
 /// A client that was just made, with its secret, which nobody sees again.
@@ -107,6 +122,12 @@ pub enum ClientError {
     /// It has no secret.
     #[error("{0} is a public client and has no secret; register a confidential one in its place")]
     Public(ClientId),
+    /// It cannot be changed like this.
+    #[error(transparent)]
+    NotAmended(#[from] NotAmended),
+    /// Somebody else changed it at the same moment.
+    #[error("the client {0} was changed by somebody else at this moment; look at it and try again")]
+    Busy(ClientId),
     /// There is nothing to retire.
     #[error("{0} has one secret and needs it; `client rotate-secret` makes another one first")]
     OneSecret(ClientId),
@@ -147,10 +168,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
     if let Some(tier) = new.ceiling.as_deref() {
         check_ceiling(desk, tier).await?;
     }
-    let mut ceiling_places = Vec::new();
-    for text in &new.ceiling_places {
-        ceiling_places.push(places::read(desk, text).await?);
-    }
+    let ceiling_places = read_places(desk, &new.ceiling_places).await?;
     let (credentials, secret) = match new.kind {
         ClientKind::Public => (Credentials::Public, None),
         ClientKind::Confidential(method) => {
@@ -174,14 +192,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         revoked_until: None,
         about: About::default(),
     };
-    let mut event = desk.event(Action::ClientCreated, &client.id, now);
-    if let Some(tier) = &client.ceiling {
-        event = event.with("ceiling", tier.as_str());
-    }
-    if !client.ceiling_places.is_empty() {
-        let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
-        event = event.with("ceiling_places", places);
-    }
+    let event = bounded(desk.event(Action::ClientCreated, &client.id, now), &client);
     match desk.store.insert_client(&client, &event).await? {
         Applied::Done => Ok(MadeClient { client, secret }),
         Applied::Lost => Err(ClientError::Taken(client.id)),
@@ -203,6 +214,54 @@ pub async fn page(desk: Desk<'_>, after: Option<&str>, limit: u32) -> Result<Vec
 pub async fn show(desk: Desk<'_>, id: &str) -> Result<Client, ClientError> {
     let id = ClientId::parse(id)?;
     desk.store.client(&id).await?.ok_or(ClientError::Unknown(id))
+}
+
+/// Changes a client. Its grants go on, with what its bounds then leave: a token that is made or looked at from now on says so,
+/// and where less is left, access tokens from before are revoked.
+pub async fn change(desk: Desk<'_>, id: &str, new: &NewFacts) -> Result<Client, ClientError> {
+    let before = show(desk, id).await?;
+    let redirect_uris = new.redirect_uris.as_deref().map(|texts| addresses(desk, texts)).transpose()?;
+    if redirect_uris.as_ref().is_some_and(Vec::is_empty) {
+        return Err(ClientError::RedirectUris);
+    }
+    if let Some(Ceiling::Tier(tier)) = &new.ceiling {
+        check_ceiling(desk, tier).await?;
+    }
+    let ceiling_places = match new.ceiling_places.as_deref() {
+        None => None,
+        Some(texts) => Some(read_places(desk, texts).await?),
+    };
+    let name = new.name.as_deref().map(clean_name).transpose()?;
+    let wanted = Wanted { name, redirect_uris, ceiling: new.ceiling.clone(), ceiling_places };
+    let (resources, now) = (desk.store.resources().await?, desk.clock.now());
+    let decided = amendment::amend(&before, wanted, &resources, &desk.policy.token, now)?;
+    let Some(amendment) = decided else { return Ok(before) };
+    let after = amendment.after();
+    let mut event = bounded(desk.event(Action::ClientChanged, &after.id, now), after);
+    event = event.with("narrowed", amendment.narrows());
+    if before.name != after.name {
+        event = event.with("client_name", after.name.as_deref());
+    }
+    if before.redirect_uris != after.redirect_uris {
+        let uris: Vec<_> = after.redirect_uris.iter().map(RedirectUri::as_str).collect();
+        event = event.with("redirect_uris", uris);
+    }
+    match desk.store.change_client(&amendment, &event).await? {
+        Applied::Done => show(desk, id).await,
+        Applied::Lost => Err(ClientError::Busy(before.id)),
+    }
+}
+
+/// What the trail says of the bounds of a client, where there are any.
+fn bounded(mut event: Event, client: &Client) -> Event {
+    if let Some(tier) = &client.ceiling {
+        event = event.with("ceiling", tier.as_str());
+    }
+    if !client.ceiling_places.is_empty() {
+        let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
+        event = event.with("ceiling_places", places);
+    }
+    event
 }
 
 /// Removes a client; its grants end with it.
@@ -298,6 +357,14 @@ fn addresses(desk: Desk<'_>, texts: &[String]) -> Result<Vec<RedirectUri>, Clien
         }
     }
     if uris.len() <= MAX_REDIRECT_URIS { Ok(uris) } else { Err(ClientError::RedirectUris) }
+}
+
+async fn read_places(desk: Desk<'_>, texts: &[String]) -> Result<Vec<Place>, ClientError> {
+    let mut read = Vec::new();
+    for text in texts {
+        read.push(places::read(desk, text).await?);
+    }
+    Ok(read)
 }
 
 /// A ceiling that no resource knows would bound the client to nothing, which nobody means.

@@ -36,7 +36,8 @@ pub(super) async fn redeem(
             Verdict::Redeem(redemption, resource) => {
                 let (grant, user) = (&stored.grant, &stored.user);
                 let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
-                let subject = Subject { grant, user, client: who.client(), resource, rules: &rules };
+                let (client, registration) = (who.client(), &ctx.policy.registration);
+                let subject = Subject { grant, user, client, registration, resource, rules: &rules };
                 let signed = sign(ctx, &subject, None, stored.nonce.as_deref(), now)?;
                 let client = Actor::Client(who.client().id.clone());
                 let event = ctx.event(Action::CodeRedeemed, client, peer, now).on(&stored.grant.id);

@@ -46,7 +46,8 @@ pub(super) async fn refresh(
             Verdict::Rotate(rotation, resource) => {
                 let (grant, user) = (&stored.grant, &stored.user);
                 let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
-                let subject = Subject { grant, user, client: who.client(), resource, rules: &rules };
+                let (client, registration) = (who.client(), &ctx.policy.registration);
+                let subject = Subject { grant, user, client, registration, resource, rules: &rules };
                 let signed = sign(ctx, &subject, rotation.narrowed_to(), None, now)?;
                 if ctx.store.rotate(&rotation, &peer.uses(now)).await? == Applied::Done {
                     return Ok(signed.with(Some(&fresh)));

@@ -1,7 +1,7 @@
 //! `/clients`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     problem::Problem,
@@ -9,10 +9,13 @@ use super::{
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
-    domain::client::{Client, ConfidentialMethod},
+    domain::{
+        amendment::Ceiling,
+        client::{Client, ConfidentialMethod},
+    },
     flows::admin::{
         Standing,
-        clients::{self, ClientError, ClientKind, NewClient},
+        clients::{self, ClientError, ClientKind, NewClient, NewFacts},
         places::PlaceError,
         view,
     },
@@ -52,6 +55,39 @@ pub(super) struct Create {
     #[serde(default)]
     #[schemars(length(max = 64))]
     ceiling_nodes: Vec<String>,
+}
+
+/// What changes of a client. What is left out stays as it is. Name and addresses can be changed of clients only that an
+/// administrator registered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ChangeClient")]
+pub(super) struct Change {
+    /// The name that people see on the consent page.
+    #[schemars(length(min = 1, max = 100))]
+    client_name: Option<String>,
+    /// Addresses that answers may be sent to, compared exactly.
+    #[schemars(length(min = 1, max = 10))]
+    redirect_uris: Option<Vec<Address>>,
+    /// Never give the client more than this tier; null sets no bound.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(min = 1))]
+    ceiling: Tier,
+    /// Give the client something for this data only: `own` or the identifier or the name of an organization, each with or
+    /// without a colon and the path of a node. None of them sets no bound.
+    #[schemars(length(max = 64))]
+    ceiling_nodes: Option<Vec<String>>,
+}
+
+/// A member that is left out, null, or a tier.
+#[derive(Default)]
+struct Tier(Option<Ceiling>);
+
+impl<'de> Deserialize<'de> for Tier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tier = Option::<String>::deserialize(deserializer)?;
+        Ok(Self(Some(tier.map_or(Ceiling::Unbounded, Ceiling::Tier))))
+    }
 }
 
 /// An address that answers may be sent to.
@@ -121,6 +157,16 @@ pub(super) async fn create(call: Call, _: NoQuery, new: Create) -> Result<Create
     Ok(Created(view::NewClient::from(&made)))
 }
 
+pub(super) async fn change(call: Call, _: NoQuery, change: Change) -> Result<Shown<view::Client>, Problem> {
+    let client = named(&call).await?;
+    let Change { client_name: name, redirect_uris, ceiling: Tier(ceiling), ceiling_nodes: ceiling_places } =
+        change;
+    let texts = |addresses: Vec<Address>| addresses.into_iter().map(|address| address.0).collect();
+    let facts = NewFacts { name, redirect_uris: redirect_uris.map(texts), ceiling, ceiling_places };
+    let changed = clients::change(call.desk(), client.id.as_str(), &facts).await?;
+    Ok(Shown(view::Client::from(&changed)))
+}
+
 pub(super) async fn delete(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Problem> {
     let client = named(&call).await?;
     clients::delete(call.desk(), client.id.as_str()).await?;
@@ -169,7 +215,9 @@ impl From<ClientError> for Problem {
             | ClientError::Configured(_)
             | ClientError::Public(_)
             | ClientError::OneSecret(_)
-            | ClientError::Contended(_) => Self::conflict(&error),
+            | ClientError::Contended(_)
+            | ClientError::NotAmended(_)
+            | ClientError::Busy(_) => Self::conflict(&error),
             ClientError::Unknown(_) => Self::not_found(&error),
             _ => Self::invalid(&error),
         }

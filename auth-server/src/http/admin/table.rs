@@ -66,6 +66,7 @@ fn all() -> Vec<Route> {
         Route::new((Get, "/clients"), "list_clients", Need(Clients, Read), "List clients, those that registered themselves included.", clients::list),
         Route::new((Post, "/clients"), "create_client", Need(Clients, Write), "Register a client.", clients::create).conflicts(),
         Route::new((Get, "/clients/{id}"), "get_client", Need(Clients, Read), "Show one client.", clients::show),
+        Route::new((Patch, "/clients/{id}"), "change_client", Need(Clients, Write), "Change a client: its name, its addresses or its bounds. Its grants go on; where less is left, access tokens from before are revoked.", clients::change).fresh().conflicts(),
         Route::new((Delete, "/clients/{id}"), "delete_client", Need(Clients, Write), "Remove a client: its grants end.", clients::delete).fresh().conflicts(),
         Route::new((Post, "/clients/{id}/secret"), "rotate_client_secret", Need(Clients, Write), "Give a confidential client another secret. The one it has stays good until it is retired.", clients::rotate_secret).fresh().conflicts(),
         Route::new((Delete, "/clients/{id}/former-secret"), "retire_client_secret", Need(Clients, Write), "Make the secret before the last one good for nothing.", clients::retire_secret).conflicts(),

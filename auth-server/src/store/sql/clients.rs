@@ -12,11 +12,12 @@ use doorward_shared::{
 use sqlx::query::Query;
 
 use super::{
-    Database, Db, audit, ends, retry,
+    Database, Db, audit, ends, feed, retry,
     rows::{self, client_columns, json_about, json_backchannel_logout, json_list, origin_word},
 };
 use crate::{
     domain::{
+        amendment::Amendment,
         audit::Event,
         client::{Client, Credentials},
         revocation::Sweep,
@@ -39,15 +40,14 @@ impl Clients for Database {
     }
 
     async fn put_configured_client(&self, client: &Client) -> Result<()> {
-        // When it was made and whether it is disabled are not for the configuration to say.
+        // When it was made, whether it is disabled and what bounds it are not for the configuration to say.
         let put = sqlx::query(concat!(
             insert!(),
             " on conflict (id) do update set name = excluded.name, origin = excluded.origin,
             redirect_uris = excluded.redirect_uris,
             post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
             auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, former_secret_hash = excluded.former_secret_hash,
-            ceiling = excluded.ceiling,
-            ceiling_places = excluded.ceiling_places, backchannel_logout = excluded.backchannel_logout,
+            backchannel_logout = excluded.backchannel_logout,
             about = excluded.about"
         ));
         bind(put, client).execute(&self.writer).await?;
@@ -66,6 +66,10 @@ impl Clients for Database {
         let mut clients: Vec<_> = rows.iter().map(rows::client).collect::<Result<_>>()?;
         clients.sort_by(|a, b| (b.created_at, a.id.as_str()).cmp(&(a.created_at, b.id.as_str())));
         Ok(clients)
+    }
+
+    async fn change_client(&self, amendment: &Amendment, event: &Event) -> Result<Applied> {
+        retry(|| self.try_change_client(amendment, event)).await
     }
 
     async fn disable_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
@@ -122,6 +126,41 @@ impl Database {
         Ok(Applied::Done)
     }
 
+    async fn try_change_client(&self, amendment: &Amendment, event: &Event) -> Result<Applied> {
+        let mut tx = self.begin().await?;
+        let (before, after) = (amendment.before(), amendment.after());
+        let id = after.id.as_str();
+        if amendment.narrows() {
+            let (at, forget_at) = (amendment.at(), amendment.forget_at());
+            feed::push(Claim::ClientId, id, Some(at), forget_at, &mut tx).await?;
+        }
+        // Only what was decided upon is changed: of two changes at once, the second is decided anew.
+        let sql = "update clients set name = $1, redirect_uris = $2, ceiling = $3, ceiling_places = $4,
+            revoked_until = coalesce($5, revoked_until)
+            where id = $6 and coalesce(name, '') = $7 and redirect_uris = $8 and coalesce(ceiling, '') = $9
+            and ceiling_places = $10";
+        let changed = sqlx::query(sql)
+            .bind(after.name.as_deref())
+            .bind(json_list(after.redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(after.ceiling.as_deref())
+            .bind(json_places(after))
+            .bind(amendment.narrows().then_some(amendment.at().seconds()))
+            .bind(id)
+            .bind(before.name.as_deref().unwrap_or_default())
+            .bind(json_list(before.redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(before.ceiling.as_deref().unwrap_or_default())
+            .bind(json_places(before))
+            .execute(&mut *tx)
+            .await?;
+        if changed.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        audit::record(event, &mut tx).await?;
+        self.commit_and_nudge(tx).await?;
+        Ok(Applied::Done)
+    }
+
     pub(super) async fn try_change_secret(
         &self,
         change: Query<'_, Db, Arguments>,
@@ -166,6 +205,11 @@ impl Database {
     }
 }
 
+fn json_places(client: &Client) -> String {
+    let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
+    json_list(places.iter().map(String::as_str))
+}
+
 type Arguments = <Db as sqlx::Database>::Arguments;
 
 fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db, Arguments> {
@@ -175,7 +219,6 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
             (Some(secret.to_text()), former.map(|hash| hash.to_text()))
         }
     };
-    let places: Vec<_> = client.ceiling_places.iter().map(ToString::to_string).collect();
     query
         .bind(client.id.as_str())
         .bind(client.name.as_deref())
@@ -187,7 +230,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(secret)
         .bind(former)
         .bind(client.ceiling.as_deref())
-        .bind(json_list(places.iter().map(String::as_str)))
+        .bind(json_places(client))
         .bind(client.backchannel_logout.as_ref().map(json_backchannel_logout))
         .bind(client.created_at.seconds())
         .bind(client.disabled_at.map(Timestamp::seconds))

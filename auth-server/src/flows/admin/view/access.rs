@@ -70,6 +70,9 @@ fn words(limit: &Limit) -> String {
         Limit::ResourceDisabled => "the resource server is disabled".to_owned(),
         Limit::NoRule => "no rule lets the person or one of their groups do it here".to_owned(),
         Limit::CeilingTier(tier) => format!("the ceiling of the client is the tier {tier}"),
+        Limit::RegisteredTier(tier) => {
+            format!("clients that registered themselves have the tier {tier} at most (registration.max_tier)")
+        }
         Limit::CeilingPlace => "the ceiling of the client leaves this place out".to_owned(),
         Limit::TooManyNodes => format!(
             "a token names {MAX_NODES} nodes at most, fewer where their names are long, and so many come before this one; allow a node above them instead, or \
