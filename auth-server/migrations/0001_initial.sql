@@ -131,6 +131,8 @@ create table clients (
     auth_method text not null,
     secret_hash text,
     former_secret_hash text,
+    -- Of a client that registered itself: what it manages its registration with.
+    registration_token_hash text,
     ceiling text,
     ceiling_places text not null,
     backchannel_logout text,
@@ -139,7 +141,8 @@ create table clients (
     revoked_until bigint,
     about text not null,
     check ((auth_method = 'none') = (secret_hash is null)),
-    check (former_secret_hash is null or secret_hash is not null)
+    check (former_secret_hash is null or secret_hash is not null),
+    check (registration_token_hash is null or origin = 'dynamic')
 );
 create index clients_by_origin on clients (origin, created_at);
 

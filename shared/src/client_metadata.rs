@@ -104,7 +104,7 @@ impl ClientMetadata {
     }
 }
 
-/// The answer to a registration (RFC 7591 §3.2.1). Absent members are absent, never null.
+/// The answer to a registration (RFC 7591 §3.2.1, RFC 7592 §3). Absent members are absent, never null.
 #[derive(Serialize)]
 pub struct RegistrationResponse {
     /// The identifier.
@@ -117,6 +117,10 @@ pub struct RegistrationResponse {
     /// 0: the secret does not expire. Present exactly when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_expires_at: Option<i64>,
+    /// What the client shows to read, change or remove its registration.
+    pub registration_access_token: String,
+    /// Where it does that.
+    pub registration_client_uri: String,
     /// Everything that was stored, as it was stored.
     #[serde(flatten)]
     pub metadata: ClientMetadata,

@@ -70,6 +70,8 @@ kinds! {
     RefreshToken = "dwr_", "refresh token";
     /// The secret of a confidential client (RFC 6749 §2.3.1), or of a resource server.
     ClientSecret = "dws_", "client secret";
+    /// What a client that registered itself shows to change or remove its registration (RFC 7592 §3).
+    RegistrationToken = "dwm_", "registration access token";
     /// The cookie of a signed-in browser.
     SessionCookie = "dwi_", "session cookie";
     /// The cookie that ties a pending authorization request to the browser that began it.

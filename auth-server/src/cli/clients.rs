@@ -12,10 +12,11 @@ use crate::{
     domain::{
         amendment::Ceiling,
         client::{Client, ConfidentialMethod},
+        software::Registrations,
     },
     flows::admin::{
         Desk, Standing,
-        clients::{self, ClientKind, MadeClient, NewClient, NewFacts},
+        clients::{self, ClientKind, Listed, MadeClient, NewClient, NewFacts},
         view,
     },
 };
@@ -24,8 +25,12 @@ use crate::{
 pub(super) enum Command {
     /// Register a client; a confidential one gets a secret that is shown this once.
     Create(Create),
-    /// List all clients, those that registered themselves included.
-    List,
+    /// List clients, those that registered themselves included; registrations of the same software are one line.
+    List {
+        /// Show each registration.
+        #[arg(long)]
+        all: bool,
+    },
     /// Change the bounds of a client, or its name and addresses. What it was allowed goes on, with what is left of it.
     Set(Set),
     /// Disable a client and end everything it was allowed.
@@ -168,12 +173,12 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
             };
             printed(&clients::create(desk, &new).await?)
         }
-        Command::List => {
-            let clients = clients::list(desk).await?;
+        Command::List { all } => {
+            let clients = clients::list(desk, if all { Listed::All } else { Listed::Folded }).await?;
             let rows: Vec<_> = clients.iter().map(row).collect();
-            let text =
-                table(["CLIENT ID", "NAME", "LABEL", "METHOD", "STATE", "CEILING"], &rows, "no clients yet");
-            Answer::new(text, &clients.iter().map(view::Client::from).collect::<Vec<_>>())
+            let heads = ["CLIENT ID", "NAME", "LABEL", "METHOD", "STATE", "CEILING", "COUNT"];
+            let text = table(heads, &rows, "no clients yet");
+            Answer::new(text, &clients.iter().map(view::ListedClient::from).collect::<Vec<_>>())
         }
         Command::Set(set) => {
             let Set { id, name, redirect_uris, ceiling, no_ceiling, ceiling_places, no_ceiling_nodes } = set;
@@ -227,7 +232,8 @@ fn bounds(client: &Client) -> String {
     format!("{} can be given {tier}, for {data}", client.id)
 }
 
-fn row(client: &Client) -> [String; 6] {
+fn row(registrations: &Registrations) -> [String; 7] {
+    let client = &registrations.first;
     [
         client.id.to_string(),
         client.name.clone().unwrap_or_default(),
@@ -235,6 +241,7 @@ fn row(client: &Client) -> [String; 6] {
         client.auth_method().as_str().to_owned(),
         if client.disabled_at.is_some() { "disabled" } else { "enabled" }.to_owned(),
         client.ceiling.clone().unwrap_or_default(),
+        registrations.count.to_string(),
     ]
 }
 

@@ -153,7 +153,7 @@ actions! {
     ClientRegistered = "client_registered";
     /// An administrator registered a client.
     ClientCreated = "client_created";
-    /// An administrator changed a client: its name, its addresses or its bounds.
+    /// A client was changed: by an administrator its name, its addresses or its bounds, by itself what it says about itself.
     ClientChanged = "client_changed";
     /// A client was disabled, and its grants ended.
     ClientDisabled = "client_disabled";
@@ -163,7 +163,7 @@ actions! {
     ClientSecretRotated = "client_secret_rotated";
     /// The secret of a client before the last one is good for nothing any more.
     ClientSecretRetired = "client_secret_retired";
-    /// A client was removed, and its grants ended.
+    /// A client was removed, by itself or by an administrator, and its grants ended.
     ClientDeleted = "client_deleted";
     /// A resource server was registered.
     ResourceAdded = "resource_added";

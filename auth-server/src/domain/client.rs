@@ -4,7 +4,7 @@ use doorward_shared::{
     client_id::ClientId,
     client_metadata::About,
     redirect_uri::RedirectUri,
-    secret::{ClientSecret, SecretHash},
+    secret::{ClientSecret, RegistrationToken, SecretHash},
     time::Timestamp,
     token::{AuthMethod, GrantType},
 };
@@ -29,6 +29,8 @@ pub struct Client {
     pub grant_types: Vec<GrantType>,
     /// How it proves itself.
     pub credentials: Credentials,
+    /// Of a client that registered itself: the hash of what it manages its registration with (RFC 7592).
+    pub registration_token: Option<SecretHash<RegistrationToken>>,
     /// The highest tier it can be given, by the administrator's word; `None` sets no bound.
     pub ceiling: Option<String>,
     /// The data it can be given anything for, by the administrator's word; none of them sets no bound.

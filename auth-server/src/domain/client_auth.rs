@@ -100,6 +100,7 @@ mod tests {
             post_logout_redirect_uris: vec![],
             grant_types: vec![GrantType::AuthorizationCode],
             credentials,
+            registration_token: None,
             ceiling: None,
             ceiling_places: vec![],
             backchannel_logout: None,

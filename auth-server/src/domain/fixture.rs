@@ -108,6 +108,7 @@ pub(super) fn client() -> Client {
         post_logout_redirect_uris: vec![RedirectUri::from_registered("https://app.test/out".to_owned())],
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
+        registration_token: None,
         ceiling: None,
         ceiling_places: vec![],
         backchannel_logout: None,

@@ -127,7 +127,7 @@ pub enum EndReason {
     CodeReplayed,
     /// A refresh token was used a second time.
     RefreshReplayed,
-    /// The client revoked its token (RFC 7009).
+    /// The client revoked its token (RFC 7009), removed itself, or said other addresses (RFC 7592).
     Revoked,
     /// An administrator revoked it.
     RevokedByAdministrator,

@@ -35,6 +35,7 @@ pub mod restore;
 pub mod revocation;
 pub mod session;
 pub mod signing_key;
+pub mod software;
 pub mod throttle;
 pub mod token;
 pub mod totp;

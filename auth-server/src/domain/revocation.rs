@@ -127,6 +127,11 @@ impl Sweep {
         Self { reason: EndReason::RevokedByPerson, ..Self::revoked(Whose::User(user), policy, now) }
     }
 
+    /// A client ends all that it was allowed, by going or by becoming another.
+    pub fn by_client(client: ClientId, policy: &TokenPolicy, now: Timestamp) -> Self {
+        Self { reason: EndReason::Revoked, ..Self::revoked(Whose::Client(client), policy, now) }
+    }
+
     /// Somebody or something may no longer have tokens.
     pub fn barred(whose: Whose, policy: &TokenPolicy, now: Timestamp) -> Self {
         Self { reason: EndReason::NotAllowed, ..Self::revoked(whose, policy, now) }

@@ -24,6 +24,7 @@ pub async fn seed_fixed(ctx: &Context) -> Result<()> {
         post_logout_redirect_uris: vec![],
         grant_types: GrantType::ALL.to_vec(),
         credentials: Credentials::Public,
+        registration_token: None,
         ceiling: None,
         ceiling_places: vec![],
         backchannel_logout: None,

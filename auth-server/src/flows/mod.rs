@@ -8,6 +8,7 @@ pub mod authorize;
 pub mod backchannel_logout;
 pub mod backup;
 mod challenge;
+pub mod client_configuration;
 pub mod clients;
 pub mod clock;
 pub mod feed;

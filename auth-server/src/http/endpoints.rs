@@ -19,6 +19,8 @@ pub enum Name {
     Revocations,
     /// RFC 7591.
     Register,
+    /// RFC 7592.
+    ClientConfiguration,
     /// OpenID Connect Core §5.3.
     Userinfo,
     /// RFC 7517.
@@ -127,6 +129,7 @@ impl Endpoint {
             | Name::UpstreamCallback
             | Name::Account => "GET",
             Name::Token | Name::Revoke | Name::Register => "POST, OPTIONS",
+            Name::ClientConfiguration => "GET, PUT, DELETE, OPTIONS",
             Name::Userinfo => "GET, POST, OPTIONS",
             Name::Jwks | Name::Metadata => "GET, HEAD, OPTIONS",
             Name::Authorize
@@ -175,6 +178,12 @@ const ROWS: &[(Name, &[&str], Cors, Cache)] = &[
     (
         Name::Register,
         &["/oauth/clients/register", "/oauth/register", "/register"],
+        Cors::Open,
+        Cache::NoStore,
+    ),
+    (
+        Name::ClientConfiguration,
+        &["/oauth/clients/register/{client_id}", "/oauth/register/{client_id}", "/register/{client_id}"],
         Cors::Open,
         Cache::NoStore,
     ),

@@ -136,7 +136,7 @@ fn put_on(headers: &mut HeaderMap, name: Option<Name>, cors: Cors, cache: Cache,
 /// Answers a browser that asks whether it may ask.
 pub(super) async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, OPTIONS"))
         .insert_header((
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "Authorization, Content-Type, MCP-Protocol-Version",

@@ -85,6 +85,10 @@ fn mount(endpoint: &Endpoint, path: &str) -> Resource {
         Name::Revocations => resource.route(web::get().to(oauth::revocations::get)),
         Name::Leaked => resource.route(web::post().to(oauth::leaked::post)),
         Name::Register => resource.route(web::post().to(oauth::register::post)),
+        Name::ClientConfiguration => resource
+            .route(web::get().to(oauth::client_configuration::get))
+            .route(web::put().to(oauth::client_configuration::put))
+            .route(web::delete().to(oauth::client_configuration::delete)),
         Name::Userinfo => resource
             .route(web::get().to(oauth::userinfo::answer))
             .route(web::post().to(oauth::userinfo::answer)),

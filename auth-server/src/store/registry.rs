@@ -10,7 +10,12 @@ use doorward_shared::{
 
 use super::{Applied, Result};
 use crate::domain::{
-    amendment::Amendment, audit::Event, client::Client, resource::Resource, revocation::Sweep,
+    amendment::Amendment,
+    audit::Event,
+    client::Client,
+    registration::{Deregistration, Replacement},
+    resource::Resource,
+    revocation::Sweep,
 };
 
 /// Clients.
@@ -44,6 +49,11 @@ pub trait Clients: Send + Sync {
     async fn retire_client_secret(&self, id: &ClientId, event: &Event) -> Result<Applied>;
     /// Removes the client whose grants the sweep ends. `Lost`: there is none.
     async fn delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied>;
+    /// Replaces what a client that registered itself says about itself, and its registration access token, and ends what the sweep
+    /// names. `Lost`: the token is another one by now, or the client is disabled or gone.
+    async fn replace_registration(&self, replacement: &Replacement, event: &Event) -> Result<Applied>;
+    /// Removes a client by its own word. `Lost`: the token is another one by now, or the client is disabled or gone.
+    async fn deregister(&self, deregistration: &Deregistration, event: &Event) -> Result<Applied>;
     /// Forgets clients that registered themselves before `before` and have no grant, not even an ended one that is still
     /// remembered. Answers how many.
     async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64>;

@@ -25,6 +25,7 @@ mod pages;
 mod permissions;
 mod proofs;
 mod refresh_tokens;
+mod registrations;
 mod resources;
 mod sessions;
 mod signing_keys;

@@ -130,6 +130,7 @@ pub(crate) fn client(id: &str) -> Client {
         post_logout_redirect_uris: vec![RedirectUri::register("https://app.test/out", &[]).unwrap()],
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         credentials: Credentials::Public,
+        registration_token: None,
         ceiling: None,
         ceiling_places: vec![],
         backchannel_logout: None,

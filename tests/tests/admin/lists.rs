@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use e2e::admin::{Admin, expect_problem};
+use e2e::answer::Answer;
 use e2e::client::text;
 use e2e::house::{House, Plan, Store};
+use e2e::process;
 use e2e::session::Session;
+use serde_json::json;
 
 e2e::on_both_stores!(three_hundred_grants_come_page_by_page_each_once, filters_meet_and_page_alike);
 
@@ -174,4 +177,44 @@ async fn what_would_be_sql_is_a_text_that_names_nothing() {
     }
     expect_problem(&admin.get("/users?email=%00").await, 400, "invalid_request");
     assert_eq!(admin.all("/users", 200).await.len(), 1);
+}
+
+#[tokio::test]
+async fn registrations_of_the_same_software_are_one_line_until_all_are_asked_for() {
+    let house = House::build(Plan::on(Store::Sqlite).without_artifacts()).await;
+    let register = async |name: &str, uri: &str| {
+        let body = json!({"client_name": name, "redirect_uris": [uri]});
+        let endpoint = format!("{}/oauth/clients/register", house.issuer());
+        text(&Answer::to(process::client().post(endpoint).json(&body)).await.expect(201)["client_id"])
+    };
+    let admin = Admin::with(&house, &["clients:read"]);
+    let before = admin.all("/clients", 50).await.len();
+    let mut editors = Vec::new();
+    for port in 5001..5006 {
+        editors.push(register("Editor", &format!("http://127.0.0.1:{port}/cb")).await);
+    }
+    let elsewhere = register("Editor", "https://evil.test/cb").await;
+    for limit in [1, 2, 50] {
+        let folded = admin.all("/clients", limit).await;
+        assert_eq!(folded.len(), before + 2, "pages of {limit}");
+        let counts: Vec<_> = folded
+            .iter()
+            .filter(|client| client["client_name"] == "Editor")
+            .map(|one| &one["registrations"])
+            .collect();
+        assert!(counts.contains(&&json!(5)) && counts.contains(&&json!(1)), "{folded:#?}");
+        let all = admin.all("/clients?all=true", limit).await;
+        assert_eq!(all.len(), before + 6);
+        assert!(all.iter().all(|client| client["registrations"] == 1), "{all:#?}");
+    }
+    expect_problem(&admin.get("/clients?all=perhaps").await, 400, "invalid_request");
+
+    let listed = house.cli(&["client", "list", "--json"], "").json();
+    let of_editors: Vec<_> =
+        listed.as_array().expect("a list").iter().filter(|one| one["registrations"] == 5).collect();
+    assert!(of_editors.len() == 1 && editors.contains(&text(&of_editors[0]["client_id"])), "{listed:#}");
+    let table = house.cli(&["client", "list"], "").ok();
+    assert!(table.contains("COUNT") && table.contains(&elsewhere), "{table}");
+    let all = house.cli(&["client", "list", "--all"], "").ok();
+    assert!(editors.iter().all(|id| all.contains(id)), "{all}");
 }

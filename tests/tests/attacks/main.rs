@@ -8,6 +8,7 @@ mod api_keys;
 mod authorization_request;
 mod browser;
 mod client_authentication;
+mod client_configuration;
 mod code;
 mod consent;
 mod cookies;

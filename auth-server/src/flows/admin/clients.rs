@@ -23,6 +23,7 @@ use crate::{
         client::{Client, ConfidentialMethod, Credentials, Origin},
         organization::Place,
         revocation::{Sweep, Whose},
+        software::{self, Registrations},
     },
     store::{Applied, StoreError},
 };
@@ -184,6 +185,7 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
         post_logout_redirect_uris,
         grant_types: GrantType::ALL.to_vec(),
         credentials,
+        registration_token: None,
         ceiling: new.ceiling.clone(),
         ceiling_places,
         backchannel_logout,
@@ -199,15 +201,42 @@ pub async fn create(desk: Desk<'_>, new: &NewClient) -> Result<MadeClient, Clien
     }
 }
 
-/// All clients, newest first, those that registered themselves included.
-pub async fn list(desk: Desk<'_>) -> Result<Vec<Client>, ClientError> {
-    Ok(desk.store.clients().await?)
+/// Which clients are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// Registrations of the same software as one.
+    Folded,
+    /// Each.
+    All,
 }
 
-/// A page of the clients: at most `limit`, after this identifier.
-pub async fn page(desk: Desk<'_>, after: Option<&str>, limit: u32) -> Result<Vec<Client>, ClientError> {
+/// All clients, newest first, those that registered themselves included.
+pub async fn list(desk: Desk<'_>, listed: Listed) -> Result<Vec<Registrations>, ClientError> {
+    let clients = desk.store.clients().await?;
+    Ok(match listed {
+        Listed::Folded => software::fold(clients),
+        Listed::All => clients.into_iter().map(Registrations::from).collect(),
+    })
+}
+
+/// A page of the clients: at most `limit`, after this identifier, in their order.
+pub async fn page(
+    desk: Desk<'_>,
+    listed: Listed,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Registrations>, ClientError> {
     let after = after.map(ClientId::parse).transpose()?;
-    Ok(desk.store.clients_page(after.as_ref(), limit).await?)
+    if listed == Listed::All {
+        let clients = desk.store.clients_page(after.as_ref(), limit).await?;
+        return Ok(clients.into_iter().map(Registrations::from).collect());
+    }
+    let mut folded = list(desk, listed).await?;
+    folded.sort_by(|a, b| a.first.id.as_str().cmp(b.first.id.as_str()));
+    let rest = folded
+        .into_iter()
+        .skip_while(|one| after.as_ref().is_some_and(|it| one.first.id.as_str() <= it.as_str()));
+    Ok(rest.take(limit as usize).collect())
 }
 
 /// One client.

@@ -54,7 +54,10 @@ pub fn prove<'a>(
 pub async fn brake(ctx: &Context, refused: Refused, peer: &Peer) -> Refused {
     let guess = matches!(
         refused.error.code(),
-        ErrorCode::InvalidClient | ErrorCode::InvalidGrant | ErrorCode::RefreshReplayed
+        ErrorCode::InvalidClient
+            | ErrorCode::InvalidGrant
+            | ErrorCode::InvalidToken
+            | ErrorCode::RefreshReplayed
     );
     if !guess {
         return refused;

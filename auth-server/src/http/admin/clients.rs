@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{
     problem::Problem,
-    query::OnePage,
+    query::{Flag, Limit},
     route::{Call, Created, Gone, NoBody, NoQuery, Page, Shown},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
     flows::admin::{
         Standing,
-        clients::{self, ClientError, ClientKind, NewClient, NewFacts},
+        clients::{self, ClientError, ClientKind, Listed, NewClient, NewFacts},
         places::PlaceError,
         view,
     },
@@ -109,14 +109,30 @@ enum Method {
     ClientSecretBasic,
 }
 
+/// Which clients to list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct List {
+    /// Show each registration of the same software, and not one for all of them.
+    #[serde(default)]
+    all: Flag,
+    /// How many the page shows.
+    #[serde(default)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    #[schemars(length(min = 1))]
+    cursor: Option<String>,
+}
+
 pub(super) async fn list(
     call: Call,
-    query: OnePage,
+    query: List,
     _: NoBody,
-) -> Result<Shown<Page<view::Client>>, Problem> {
+) -> Result<Shown<Page<view::ListedClient>>, Problem> {
     let after = call.position(query.cursor.as_deref())?;
-    let clients = clients::page(call.desk(), after.as_deref(), query.limit.and_one()).await?;
-    Ok(call.page(clients, query.limit, |client| client.id.to_string(), |row| row.into()))
+    let listed = if query.all.is_yes() { Listed::All } else { Listed::Folded };
+    let clients = clients::page(call.desk(), listed, after.as_deref(), query.limit.and_one()).await?;
+    Ok(call.page(clients, query.limit, |client| client.first.id.to_string(), |row| row.into()))
 }
 
 pub(super) async fn show(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Client>, Problem> {

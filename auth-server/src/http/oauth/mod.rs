@@ -1,6 +1,7 @@
 //! The endpoints that machines call.
 
 pub(super) mod authorize;
+pub(super) mod client_configuration;
 pub(super) mod introspect;
 pub(super) mod leaked;
 pub(super) mod register;

@@ -5,7 +5,7 @@ use doorward_shared::{
     client_id::ClientId,
     redirect_uri::RedirectUri,
     revocation::Claim,
-    secret::{ClientSecret, SecretHash},
+    secret::{ClientSecret, RegistrationToken, SecretHash},
     time::Timestamp,
     token::GrantType,
 };
@@ -20,6 +20,7 @@ use crate::{
         amendment::Amendment,
         audit::Event,
         client::{Client, Credentials},
+        registration::{Deregistration, Replacement},
         revocation::Sweep,
     },
     store::{Applied, Clients, Result},
@@ -28,8 +29,9 @@ use crate::{
 macro_rules! insert {
     () => {
         "insert into clients (id, name, origin, redirect_uris, post_logout_redirect_uris, grant_types, auth_method, secret_hash,
-        former_secret_hash, ceiling, ceiling_places, backchannel_logout, created_at, disabled_at, revoked_until, about)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+        former_secret_hash, registration_token_hash, ceiling, ceiling_places, backchannel_logout, created_at, disabled_at,
+        revoked_until, about)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     };
 }
 
@@ -47,6 +49,7 @@ impl Clients for Database {
             redirect_uris = excluded.redirect_uris,
             post_logout_redirect_uris = excluded.post_logout_redirect_uris, grant_types = excluded.grant_types,
             auth_method = excluded.auth_method, secret_hash = excluded.secret_hash, former_secret_hash = excluded.former_secret_hash,
+            registration_token_hash = excluded.registration_token_hash,
             backchannel_logout = excluded.backchannel_logout,
             about = excluded.about"
         ));
@@ -101,7 +104,16 @@ impl Clients for Database {
     }
 
     async fn delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
-        retry(|| self.try_delete_client(id, sweep, event)).await
+        retry(|| self.try_delete_client(id, None, sweep, event)).await
+    }
+
+    async fn replace_registration(&self, replacement: &Replacement, event: &Event) -> Result<Applied> {
+        retry(|| self.try_replace_registration(replacement, event)).await
+    }
+
+    async fn deregister(&self, deregistration: &Deregistration, event: &Event) -> Result<Applied> {
+        let Deregistration { client, token, sweep } = deregistration;
+        retry(|| self.try_delete_client(client, Some(token), sweep, event)).await
     }
 
     async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64> {
@@ -177,8 +189,14 @@ impl Database {
     }
 
     /// A grant that is being made for the client right now makes the deletion fail on its foreign key; the retry ends that
-    /// grant as well.
-    async fn try_delete_client(&self, id: &ClientId, sweep: &Sweep, event: &Event) -> Result<Applied> {
+    /// grant as well. With a registration token only a client that has it, and that nobody disabled.
+    async fn try_delete_client(
+        &self,
+        id: &ClientId,
+        token: Option<&SecretHash<RegistrationToken>>,
+        sweep: &Sweep,
+        event: &Event,
+    ) -> Result<Applied> {
         let mut tx = self.begin().await?;
         let ended = ends::sweep(sweep, &mut tx).await?;
         sqlx::query("update grants set client_row = null where client_row = $1 and ended_at is not null")
@@ -186,13 +204,48 @@ impl Database {
             .execute(&mut *tx)
             .await?;
         sqlx::query("delete from logouts where client_id = $1").bind(id.as_str()).execute(&mut *tx).await?;
-        let deleted =
-            sqlx::query("delete from clients where id = $1").bind(id.as_str()).execute(&mut *tx).await?;
+        let sql = "delete from clients where id = $1
+            and ($2 = '' or (registration_token_hash = $2 and disabled_at is null))";
+        let token = token.map(SecretHash::to_text).unwrap_or_default();
+        let deleted = sqlx::query(sql).bind(id.as_str()).bind(token).execute(&mut *tx).await?;
         if deleted.rows_affected() == 0 {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
         audit::record(&ended.told(event), &mut tx).await?;
+        self.commit_and_nudge(tx).await?;
+        Ok(Applied::Done)
+    }
+
+    /// Of several at once one has the token that is still good.
+    async fn try_replace_registration(&self, replacement: &Replacement, event: &Event) -> Result<Applied> {
+        let (client, before) = (replacement.client(), replacement.before());
+        let mut tx = self.begin().await?;
+        let ended = match replacement.sweep() {
+            Some(sweep) => Some(ends::sweep_and_date(sweep, &mut tx).await?),
+            None => None,
+        };
+        let sql = "update clients set name = $1, redirect_uris = $2, post_logout_redirect_uris = $3, grant_types = $4,
+            auth_method = $5, about = $6, registration_token_hash = $7
+            where id = $8 and registration_token_hash = $9 and disabled_at is null";
+        let replaced = sqlx::query(sql)
+            .bind(client.name.as_deref())
+            .bind(json_list(client.redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(json_list(client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(json_list(client.grant_types.iter().copied().map(GrantType::as_str)))
+            .bind(client.auth_method().as_str())
+            .bind(json_about(&client.about))
+            .bind(client.registration_token.map(|hash| hash.to_text()))
+            .bind(client.id.as_str())
+            .bind(before.to_text())
+            .execute(&mut *tx)
+            .await?;
+        if replaced.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(Applied::Lost);
+        }
+        let event = ended.map_or_else(|| event.clone(), |ended| ended.told(event));
+        audit::record(&event, &mut tx).await?;
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }
@@ -229,6 +282,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(client.auth_method().as_str())
         .bind(secret)
         .bind(former)
+        .bind(client.registration_token.map(|hash| hash.to_text()))
         .bind(client.ceiling.as_deref())
         .bind(json_places(client))
         .bind(client.backchannel_logout.as_ref().map(json_backchannel_logout))

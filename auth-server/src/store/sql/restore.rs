@@ -72,6 +72,8 @@ async fn end_all(verdict: &Restoration, tx: &mut Transaction<'_, Db>) -> Result<
     ] {
         sqlx::query(sql).execute(&mut **tx).await?;
     }
+    // They may have been replaced since.
+    sqlx::query("update clients set registration_token_hash = null").execute(&mut **tx).await?;
     // It may have been used since; the next start makes another one if there is still no administrator.
     sqlx::query("delete from setup_links where used_at is null").execute(&mut **tx).await?;
     sqlx::query("delete from account_links where used_at is null").execute(&mut **tx).await?;

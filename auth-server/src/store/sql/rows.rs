@@ -8,7 +8,7 @@ use doorward_shared::{
     redirect_uri::RedirectUri,
     resource::ResourceUri,
     revocation::{Claim, Entry},
-    secret::{ClientSecret, SecretHash},
+    secret::SecretHash,
     token::{AuthMethod, GrantType},
 };
 
@@ -68,6 +68,7 @@ macro_rules! client_columns {
         clients.post_logout_redirect_uris as "clients.post_logout_redirect_uris", clients.grant_types as "clients.grant_types",
         clients.auth_method as "clients.auth_method", clients.secret_hash as "clients.secret_hash",
         clients.former_secret_hash as "clients.former_secret_hash",
+        clients.registration_token_hash as "clients.registration_token_hash",
         clients.ceiling as "clients.ceiling", clients.ceiling_places as "clients.ceiling_places",
         clients.backchannel_logout as "clients.backchannel_logout",
         clients.created_at as "clients.created_at",
@@ -178,7 +179,7 @@ pub(super) fn session(row: &Row) -> Result<Session> {
     })
 }
 
-fn maybe_hash(row: &Row, column: &'static str) -> Result<Option<SecretHash<ClientSecret>>> {
+fn maybe_hash<K>(row: &Row, column: &'static str) -> Result<Option<SecretHash<K>>> {
     let text = cell::<Option<&str>>(row, column)?;
     text.map(|text| SecretHash::from_text(text).ok_or_else(|| senseless(column))).transpose()
 }
@@ -203,6 +204,7 @@ pub(super) fn client(row: &Row) -> Result<Client> {
                 Credentials::Confidential { method: ConfidentialMethod::Basic, secret: secret()?, former }
             }
         },
+        registration_token: maybe_hash(row, "clients.registration_token_hash")?,
         ceiling: cell(row, "clients.ceiling")?,
         ceiling_places: list(row, "clients.ceiling_places", Place::parse)?,
         backchannel_logout: cell::<Option<&str>>(row, "clients.backchannel_logout")?

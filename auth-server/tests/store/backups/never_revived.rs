@@ -28,6 +28,29 @@ on_each_backend! {
     after_a_restore_every_token_from_before_is_refused,
     a_trail_of_another_server_changes_nothing,
     a_link_that_was_taken_away_does_not_come_back,
+    a_registration_is_not_managed_with_a_token_from_before,
+}
+
+async fn a_registration_is_not_managed_with_a_token_from_before(backend: &Backend) {
+    let world = World::new(backend).await;
+    let registered = |id| doorward::domain::client::Client {
+        registration_token: Some(crate::registrations::token().hash()),
+        ..crate::world::client(id)
+    };
+    for client in [registered("dcr_1"), registered("dcr_2")] {
+        assert_eq!(world.store.insert_client(&client, &event()).await.unwrap(), Applied::Done);
+    }
+    let bytes = backup(world.store.as_ref()).await;
+    let mut since = Since::default();
+    let moved = Event::new(Action::ClientChanged, Actor::Operator, at(10), &SystemEntropy).on("dcr_1");
+    since.note(&moved).unwrap();
+    let target = Backend::sqlite();
+    let store = target.store().await;
+    restore(store.as_ref(), &bytes, Loss::Known(Box::new(since)), at(200)).await.unwrap();
+    for (id, disabled) in [("dcr_1", true), ("dcr_2", false)] {
+        let client = store.client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
+        assert_eq!((client.registration_token, client.disabled_at.is_some()), (None, disabled), "{id}");
+    }
 }
 
 async fn a_link_that_was_taken_away_does_not_come_back(backend: &Backend) {

@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    domain::client::{self, Credentials},
+    domain::{
+        client::{self, Credentials},
+        software::Registrations,
+    },
     flows::admin::clients::MadeClient,
 };
 
@@ -42,6 +45,23 @@ pub struct Client {
     /// When it was registered.
     #[schemars(with = "i64")]
     pub created_at: Timestamp,
+}
+
+/// A client in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ListedClient {
+    /// The client: of several registrations of the same software the first.
+    #[serde(flatten)]
+    pub client: Client,
+    /// How many registrations of the same software it stands for: those that registered themselves with the same `software_id`, or
+    /// without one the same name, and send answers to the same places.
+    pub registrations: u64,
+}
+
+impl From<&Registrations> for ListedClient {
+    fn from(registrations: &Registrations) -> Self {
+        Self { client: Client::from(&registrations.first), registrations: registrations.count as u64 }
+    }
 }
 
 impl From<&client::Client> for Client {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 pub use self::{
     access::{Access, AccessAt, AccessTier, Mapping, MappingEffect, MappingFinding},
     api_key::{ApiKey, NewApiKey, TierAt},
-    client::{Client, NewClient},
+    client::{Client, ListedClient, NewClient},
     keys::{AdminKey, NewAdminKey, SigningKey},
     permissions::{Entitlement, NewEntitlement, Node, Organization, RemovedNode},
     resource::{Credentials, Model, Resource},
