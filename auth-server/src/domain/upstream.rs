@@ -12,7 +12,11 @@ pub use self::{
     groups::{ClaimPath, GroupsHeard, Source, read_groups},
     link::{Arrival, Refused, arrive, can_come_in},
 };
-use super::ids::{IdentityId, UserId};
+use super::{
+    audit::Event,
+    ids::{IdentityId, UserId},
+    revocation::Revocation,
+};
 
 /// What kind of provider it is: where it puts groups, and what it means by leaving them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +266,17 @@ pub struct Hearing {
     /// The claim under which the provider was asked; `None` for somebody who just signed in there, which is newer than
     /// whatever others ask at this moment.
     pub claim: Option<Timestamp>,
+}
+
+/// The verdict that the link between an account here and one at a provider goes, with what came of it.
+#[derive(Clone, Debug)]
+pub struct Unlinking {
+    /// The link.
+    pub identity: Identity,
+    /// The grants that were made through it, each with its event.
+    pub grants: Vec<(Revocation, Event)>,
+    /// The event of it all.
+    pub event: Event,
 }
 
 /// The groups that count, and why.

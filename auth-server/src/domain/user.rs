@@ -8,9 +8,11 @@ use doorward_shared::{
 };
 
 use super::{
+    audit::Event,
     email::Email,
     ids::{OrganizationId, UserId},
     revocation::Sweep,
+    upstream::Unlinking,
 };
 
 /// A person with an account.
@@ -114,6 +116,15 @@ pub struct PasswordChange {
     pub keep: Option<SecretHash<SessionCookie>>,
     /// Ends the grants, if they are to end too.
     pub sweep: Option<Sweep>,
+}
+
+/// What goes along with a password that somebody else may have known.
+#[derive(Clone, Debug, Default)]
+pub struct Clearance {
+    /// All passkeys, with the event of it.
+    pub passkeys: Option<Event>,
+    /// Links to accounts at providers, and what came of them.
+    pub links: Vec<Unlinking>,
 }
 
 /// Shortest password, in characters. Length is what protects; no rule about kinds of characters.

@@ -11,6 +11,7 @@ mod challenge;
 pub mod client_configuration;
 pub mod clients;
 pub mod clock;
+mod ends;
 pub mod feed;
 pub mod forgotten;
 pub mod housekeeping;

@@ -67,6 +67,8 @@ pub(super) struct LinkPage<'a> {
     pub(super) invited: bool,
     pub(super) email: &'a str,
     pub(super) name: &'a str,
+    pub(super) passkeys: usize,
+    pub(super) providers: &'a str,
     pub(super) problem: Option<&'a str>,
 }
 

@@ -14,7 +14,7 @@ use crate::domain::{
     link::Link,
     passkey::Passkey,
     totp::SecondFactor,
-    user::{PasswordChange, User},
+    user::{Clearance, PasswordChange, User},
 };
 
 /// All of it.
@@ -38,12 +38,13 @@ pub trait AccountLinks: Send + Sync {
         user: &User,
         event: &Event,
     ) -> Result<Applied>;
-    /// Spends a reset link and replaces the password, both or neither. `Lost`: it is spent, replaced or too old, is another
+    /// Spends a reset link, replaces the password and takes away what goes along with it, all or nothing. `Lost`: it is spent, replaced or too old, is another
     /// account's, or the password was replaced meanwhile.
     async fn use_reset_link(
         &self,
         hash: &SecretHash<AccountLink>,
         change: &PasswordChange,
+        along: &Clearance,
         event: &Event,
     ) -> Result<Applied>;
     /// Removes links that expired before. Answers how many.

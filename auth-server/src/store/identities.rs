@@ -13,7 +13,7 @@ use crate::domain::{
     grant::Grant,
     ids::{IdentityId, UserId},
     revocation::Revocation,
-    upstream::{Hearing, Identity},
+    upstream::{Hearing, Identity, Unlinking},
     user::User,
 };
 
@@ -63,8 +63,9 @@ pub trait Identities: Send + Sync {
         grants: &[(Revocation, Event)],
         event: &Event,
     ) -> Result<Applied>;
-    /// Removes a link; groups and sessions that came of it go too. `Lost`: it is gone already.
-    async fn remove_identity(&self, identity: &Identity, event: &Event) -> Result<Applied>;
+    /// Removes a link; groups, sessions and grants that came of it go too, each grant with its event, or nothing does. `Lost`:
+    /// it is gone already.
+    async fn remove_identity(&self, unlinking: &Unlinking) -> Result<Applied>;
     /// The grants, not ended, that a person made while signed in through a provider.
     async fn grants_through(&self, user: &UserId, provider: &str) -> Result<Vec<Grant>>;
     /// Takes the groups of identities whose provider was last heard before a moment.

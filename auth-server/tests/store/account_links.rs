@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use doorward::{
     domain::{
+        audit::{Action, Actor, Event},
         link::{Link, Purpose},
-        user::{PasswordChange, PasswordHash, User},
+        passkey::Passkey,
+        user::{Clearance, PasswordChange, PasswordHash, User},
     },
-    store::Applied,
+    store::{Applied, EventFilter},
 };
 use doorward_shared::{
     secret::{AccountLink, Secret, SecretHash, SystemEntropy},
@@ -16,6 +18,8 @@ use doorward_shared::{
 
 use crate::{
     backend::{Backend, at, race},
+    identities::{identity, unlinking},
+    proofs::passkey,
     world::{World, barred_user, event, event_at, user},
 };
 
@@ -25,6 +29,7 @@ on_each_backend! {
     a_newer_link_replaces_the_older_and_nobody_is_invited_who_is_there,
     a_reset_link_replaces_the_password_once_and_for_its_own_account,
     a_password_that_was_changed_takes_the_reset_links_along,
+    a_reset_takes_passkeys_and_links_along_or_leaves_all_as_it_was,
     of_many_who_use_one_link_one_succeeds,
     links_are_forgotten_after_their_time,
 }
@@ -82,7 +87,10 @@ async fn an_invitation_is_for_its_own_address_and_for_its_day(backend: &Backend)
     assert_eq!(store.put_account_link(&other, &event()).await.unwrap(), Applied::Done);
     let twin = user("bob@x.test");
     assert_eq!(store.accept_invitation(&other.hash, &twin, &event()).await.unwrap(), Applied::Lost);
-    assert_eq!(store.use_reset_link(&link.hash, &change(&in_time), &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(
+        store.use_reset_link(&link.hash, &change(&in_time), &Clearance::default(), &event()).await.unwrap(),
+        Applied::Lost
+    );
 }
 
 async fn a_newer_link_replaces_the_older_and_nobody_is_invited_who_is_there(backend: &Backend) {
@@ -106,17 +114,29 @@ async fn a_reset_link_replaces_the_password_once_and_for_its_own_account(backend
     assert_eq!(store.insert_user(&mallory, &event()).await.unwrap(), Applied::Done);
     let link = reset(&world.user);
     assert_eq!(store.put_account_link(&link, &event()).await.unwrap(), Applied::Done);
-    let foreign = store.use_reset_link(&link.hash, &change(&mallory), &event_at(at(5))).await.unwrap();
+    let foreign = store
+        .use_reset_link(&link.hash, &change(&mallory), &Clearance::default(), &event_at(at(5)))
+        .await
+        .unwrap();
     assert_eq!(foreign, Applied::Lost);
-    let late = store.use_reset_link(&link.hash, &change(&world.user), &event_at(at(86_400))).await.unwrap();
+    let late = store
+        .use_reset_link(&link.hash, &change(&world.user), &Clearance::default(), &event_at(at(86_400)))
+        .await
+        .unwrap();
     assert_eq!(late, Applied::Lost);
     assert!(store.session(&world.session.hash).await.unwrap().unwrap().0.ended_at.is_none());
     let change = change(&world.user);
-    assert_eq!(store.use_reset_link(&link.hash, &change, &event_at(at(5))).await.unwrap(), Applied::Done);
+    assert_eq!(
+        store.use_reset_link(&link.hash, &change, &Clearance::default(), &event_at(at(5))).await.unwrap(),
+        Applied::Done
+    );
     assert_eq!(store.user(&world.user.id).await.unwrap().unwrap().password, change.after);
     assert_eq!(store.session(&world.session.hash).await.unwrap().unwrap().0.ended_at, Some(at(5)));
     let back = PasswordChange { before: change.after.clone(), after: change.before.clone(), ..change };
-    assert_eq!(store.use_reset_link(&link.hash, &back, &event_at(at(6))).await.unwrap(), Applied::Lost);
+    assert_eq!(
+        store.use_reset_link(&link.hash, &back, &Clearance::default(), &event_at(at(6))).await.unwrap(),
+        Applied::Lost
+    );
 }
 
 async fn a_password_that_was_changed_takes_the_reset_links_along(backend: &Backend) {
@@ -133,13 +153,45 @@ async fn a_password_that_was_changed_takes_the_reset_links_along(backend: &Backe
     assert_eq!(store.change_password(&first, &event_at(at(4))).await.unwrap(), Applied::Lost);
     let now = User { password: first.after.clone(), ..world.user.clone() };
     assert_eq!(
-        store.use_reset_link(&link.hash, &change(&now), &event_at(at(5))).await.unwrap(),
+        store
+            .use_reset_link(&link.hash, &change(&now), &Clearance::default(), &event_at(at(5)))
+            .await
+            .unwrap(),
         Applied::Lost
     );
     // Nobody changes the password of an account that is disabled.
     let sweep = barred_user(&now.id, at(6));
     assert_eq!(store.disable_user(&now.id, &sweep, &event_at(at(6))).await.unwrap(), Applied::Done);
     assert_eq!(store.change_password(&change(&now), &event_at(at(7))).await.unwrap(), Applied::Lost);
+}
+
+async fn a_reset_takes_passkeys_and_links_along_or_leaves_all_as_it_was(backend: &Backend) {
+    let world = World::new(backend).await;
+    let store = &world.store;
+    let corp = identity(&world.user, "corp", "1", &[]);
+    assert_eq!(store.insert_identity(&corp, &event()).await.unwrap(), Applied::Done);
+    for id in ["one", "two"] {
+        let passkey = Passkey { id: id.to_owned(), ..passkey(&world) };
+        assert_eq!(store.insert_passkey(&passkey, &event()).await.unwrap(), Applied::Done);
+    }
+    let left = async || {
+        let passkeys = store.passkeys_of(&world.user.id).await.unwrap().len();
+        (passkeys, store.identities_of(&world.user.id).await.unwrap().len())
+    };
+    let removed = Event::new(Action::PasskeyRemoved, Actor::Operator, at(5), &SystemEntropy);
+    let along = Clearance { passkeys: Some(removed), links: vec![unlinking(&corp)] };
+    let link = reset(&world.user);
+    assert_eq!(store.put_account_link(&link, &event()).await.unwrap(), Applied::Done);
+    let late =
+        store.use_reset_link(&link.hash, &change(&world.user), &along, &event_at(at(86_400))).await.unwrap();
+    assert_eq!((late, left().await), (Applied::Lost, (2, 1)));
+    let used =
+        store.use_reset_link(&link.hash, &change(&world.user), &along, &event_at(at(5))).await.unwrap();
+    assert_eq!((used, left().await), (Applied::Done, (0, 0)));
+    let filter = EventFilter { action: Some(Action::PasskeyRemoved), ..EventFilter::default() };
+    let told = store.events(&filter, None, 10).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].event.detail["passkeys"], 2);
 }
 
 async fn of_many_who_use_one_link_one_succeeds(backend: &Backend) {

@@ -2,9 +2,11 @@
 
 use doorward::{
     domain::{
+        grant::Grant,
         ids::IdentityId,
+        revocation::revoke_by_person,
         session::{Session, SignInMethod},
-        upstream::{Hearing, Identity, Source, Standing},
+        upstream::{Hearing, Identity, Source, Standing, Unlinking},
         user::User,
     },
     store::Applied,
@@ -13,7 +15,7 @@ use doorward_shared::{secret::SystemEntropy, time::Timestamp};
 
 use crate::{
     backend::{Backend, at},
-    world::{World, event, event_at, session, user},
+    world::{World, event, event_at, policy, session, user},
 };
 
 on_each_backend! {
@@ -24,6 +26,7 @@ on_each_backend! {
     what_a_provider_gave_goes_with_it,
     groups_lapse_by_the_time_they_were_last_heard,
     the_grants_of_a_sign_in_are_found_through_its_session,
+    a_link_goes_with_the_grants_and_sessions_that_came_of_it_or_not_at_all,
 }
 
 pub(crate) fn identity(user: &User, provider: &str, subject: &str, groups: &[&str]) -> Identity {
@@ -40,6 +43,11 @@ pub(crate) fn identity(user: &User, provider: &str, subject: &str, groups: &[&st
         checked_at: at(0),
         ended_at: None,
     }
+}
+
+/// The link is taken away, and no grant came of it.
+pub(crate) fn unlinking(identity: &Identity) -> Unlinking {
+    Unlinking { identity: identity.clone(), grants: vec![], event: event_at(at(20)) }
 }
 
 fn hearing(identity: &Identity, groups: &[&str], claim: Option<Timestamp>) -> Hearing {
@@ -102,8 +110,8 @@ async fn the_groups_of_all_identities_and_of_the_account_are_the_persons(backend
     assert_eq!(world.store.note_hearing(&lost, Some(&event())).await.unwrap(), Applied::Done);
     assert!(!groups(&world).await.contains(&"x".to_owned()));
     assert!(groups(&world).await.contains(&"y".to_owned()), "the other provider still names it");
-    assert_eq!(world.store.remove_identity(&b, &event()).await.unwrap(), Applied::Done);
-    assert_eq!(world.store.remove_identity(&b, &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(world.store.remove_identity(&unlinking(&b)).await.unwrap(), Applied::Done);
+    assert_eq!(world.store.remove_identity(&unlinking(&b)).await.unwrap(), Applied::Lost);
     assert_eq!(groups(&world).await, before);
 }
 
@@ -204,4 +212,30 @@ async fn the_grants_of_a_sign_in_are_found_through_its_session(backend: &Backend
     let behind = async |client| world.store.identities_behind(&token.hash(), client).await.unwrap().len();
     assert_eq!(behind(&world.client.id).await, 1);
     assert_eq!(behind(&doorward_shared::client_id::ClientId::parse("evil").unwrap()).await, 0);
+}
+
+async fn a_link_goes_with_the_grants_and_sessions_that_came_of_it_or_not_at_all(backend: &Backend) {
+    let mut world = World::new(backend).await;
+    let corp = identity(&world.user, "corp", "1", &["corp-staff"]);
+    let _done = world.store.insert_identity(&corp, &event()).await.unwrap();
+    world.session = signed_in_at(&world.user, "corp");
+    let _done = world.store.open_session(&world.session, None, &event()).await.unwrap();
+    let (grant, _) = world.family().await;
+    let ended = async || world.store.grant(&grant).await.unwrap().unwrap().0.ended;
+    let verdict =
+        |grant: &Grant| (revoke_by_person(grant, &policy().token, at(20)).unwrap(), event_at(at(20)));
+    let through = world.store.grants_through(&world.user.id, "corp").await.unwrap();
+    let all = Unlinking { grants: through.iter().map(verdict).collect(), ..unlinking(&corp) };
+
+    // Another link of the same name is gone already: nothing of this verdict happens.
+    let gone = Unlinking { identity: identity(&world.user, "corp", "2", &[]), ..all.clone() };
+    assert_eq!(world.store.remove_identity(&gone).await.unwrap(), Applied::Lost);
+    assert!(ended().await.is_none());
+    let before = world.store.heads().await.unwrap().revocations;
+    assert_eq!(world.store.remove_identity(&all).await.unwrap(), Applied::Done);
+    assert!(ended().await.is_some());
+    assert_eq!(world.store.heads().await.unwrap().revocations, before + 1, "resource servers are told");
+    let session = world.store.session(&world.session.hash).await.unwrap().unwrap().0;
+    assert_eq!(session.ended_at, Some(at(20)));
+    assert!(!groups(&world).await.contains(&"corp-staff".to_owned()));
 }

@@ -92,7 +92,7 @@ async fn new_recovery_codes_replace_all_and_go_with_the_second_factor(backend: &
     assert_eq!(store.recovery_codes_left(id).await.unwrap(), 0);
 }
 
-fn passkey(world: &World) -> Passkey {
+pub(crate) fn passkey(world: &World) -> Passkey {
     Passkey {
         id: "Y3JlZA".to_owned(),
         user: world.user.id.clone(),

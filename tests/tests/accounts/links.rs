@@ -1,8 +1,11 @@
 //! One-time links that administrators hand out.
 
 use e2e::admin::{Admin, expect_problem};
-use e2e::client::text;
+use e2e::client::{Tokens, text};
 use e2e::house::{House, Person, Plan, Store};
+use e2e::idp::{Idp, way_back, way_there};
+use e2e::page::Page;
+use e2e::scene::Scene;
 use serde_json::json;
 
 use crate::person::{AtHome, with_password};
@@ -10,6 +13,7 @@ use crate::person::{AtHome, with_password};
 e2e::on_both_stores!(
     an_invitation_becomes_an_account_whose_person_is_signed_in,
     a_reset_link_sets_another_password_and_ends_all_sessions,
+    a_reset_takes_passkeys_and_linked_accounts_along_when_that_is_ticked,
 );
 
 async fn house(store: Store) -> House {
@@ -67,6 +71,66 @@ async fn a_reset_link_sets_another_password_and_ends_all_sessions(store: Store) 
     assert_eq!(before.page("/account").await.kind, "login");
     AtHome::sign_in(&house, &with_password(&alice, &new)).await;
     person.page(&link).await.expect_error(410, "link");
+}
+
+async fn a_reset_takes_passkeys_and_linked_accounts_along_when_that_is_ticked(store: Store) {
+    let idp = Idp::start("a-0001", "alice@example.test").await;
+    idp.claim("groups", json!(["staff"]));
+    let house = House::build(idp.known_to(Plan::on(store).without_artifacts(), "corp", "generic")).await;
+    let alice = house.alice().clone();
+    house.alter(
+        "insert into passkeys (id, user_id, name, public_key, counter, created_at)
+        select 'cGFzc2tleQ', id, 'Laptop', 'a2V5', 0, created_at from users where email = 'alice@example.test'",
+    );
+    let link =
+        || path(&house, &text(&house.cli(&["user", "reset", &alice.email, "--json"], "").json()["link"]));
+    let listed = |what: &str| house.cli(&["user", what, &alice.email, "--json"], "").json();
+    let offers = |page: &Page, name: &str| {
+        page.forms.iter().flat_map(|form| &form.fields).any(|field| field.name == name)
+    };
+    // A passkey and no link: only that is offered. What is not ticked stays.
+    let person = AtHome::stranger(&house);
+    let page = person.page(&link()).await;
+    assert!(offers(&page, "remove_passkeys") && !offers(&page, "unlink"), "{page:#?}");
+    let second = e2e::fresh();
+    person.press(&page, &[("password", &second)], ("action", "choose")).await;
+    assert_eq!(listed("passkeys").as_array().map(Vec::len), Some(1));
+
+    // Linked, and an application allowed through it.
+    let alice = with_password(&alice, &second);
+    let client = Scene::at(&house).await.client().await;
+    let request = client.request();
+    let arrive = async |browser: &AtHome| {
+        let there = way_there(&browser.visitor, &request.url(), "corp").await;
+        let back = way_back(&browser.visitor, there, house.origin()).await;
+        browser.visitor.open(back.as_str()).await.page()
+    };
+    let (linking, inside) = (AtHome::stranger(&house), AtHome::stranger(&house));
+    let page = linking.visitor.sign_in(&arrive(&linking).await, &alice).await.page();
+    linking.press(&page, &[], ("action", "link")).await;
+    let consent = arrive(&inside).await;
+    let code = inside.visitor.decide(&consent, &["read"], "authorize").await.away().code();
+    let tokens = Tokens::read(&client.redeem(&request, &code).await);
+
+    let page = person.page(&link()).await;
+    assert!(page.text.contains("Provider corp"), "{}", page.text);
+    let form = page.forms.iter().find(|form| form.fields.iter().any(|field| field.name == "unlink"));
+    let form = form.expect("it is offered");
+    let ticked = [("remove_passkeys", "yes"), ("unlink", "yes")];
+    let third = e2e::fresh();
+    let filled = form.filled(&[("password", &third)], &ticked, ("action", "choose"));
+    assert_eq!(person.visitor.post(&form.action, &filled).await.page().kind, "done");
+    assert_eq!((listed("passkeys"), listed("identities")), (json!([]), json!([])));
+    client.refresh(&tokens.refresh).await.expect_error(400, "invalid_grant");
+    let trail = house.cli(&["audit", "export"], "").ok();
+    for action in ["passkey_removed", "identity_unlinked", "password_changed"] {
+        assert!(trail.contains(action), "{action} is not in the trail");
+    }
+    let home = AtHome::sign_in(&house, &with_password(&alice, &third)).await;
+    assert!(home.page("/account/providers").await.text.contains("linked to no other account"));
+    // With nothing left, nothing is offered.
+    let page = person.page(&link()).await;
+    assert!(!offers(&page, "remove_passkeys") && !offers(&page, "unlink"), "{page:#?}");
 }
 
 #[tokio::test]

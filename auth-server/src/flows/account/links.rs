@@ -8,14 +8,15 @@ use crate::{
         ids::UserId,
         letter::Notice,
         link::{Link, Purpose},
-        revocation::Sweep,
+        revocation::{Sweep, revoke_by_person},
         session::SignInMethod,
-        user::{PasswordChange, PasswordError, User, check_new_password},
+        user::{Clearance, PasswordChange, PasswordError, User, check_new_password},
     },
     flows::{
         Context, Peer,
         admin::{NameError, clean_name},
         login::{self, Opened, Password, Proof},
+        upstream::unlink::{Hand, end_stragglers, unlinking},
     },
     password::Busy,
     store::{Applied, StoreError},
@@ -30,6 +31,19 @@ pub struct Choice<'a> {
     pub password: Password<'a>,
     /// Whether the access of all connected apps ends too.
     pub end_apps: bool,
+    /// Whether all passkeys go too.
+    pub remove_passkeys: bool,
+    /// Whether the links to accounts at providers go too.
+    pub unlink: bool,
+}
+
+/// With what else somebody comes into an account whose password is reset.
+#[derive(Debug, Default)]
+pub struct OtherWays {
+    /// How many passkeys.
+    pub passkeys: usize,
+    /// Which providers, by their identifiers.
+    pub providers: Vec<String>,
 }
 
 /// Why nothing came of it.
@@ -66,6 +80,14 @@ pub async fn look(ctx: &Context, secret: &str) -> Result<Option<Link>, StoreErro
     let Some(secret) = Secret::<AccountLink>::parse(secret) else { return Ok(None) };
     let now = ctx.now();
     Ok(ctx.store.account_link(&secret.hash()).await?.filter(|link| link.is_live(now)))
+}
+
+/// What the form of a reset offers to take away.
+pub async fn other_ways(ctx: &Context, link: &Link) -> Result<OtherWays, StoreError> {
+    let Purpose::Reset(user) = &link.purpose else { return Ok(OtherWays::default()) };
+    let identities = ctx.store.identities_of(user).await?;
+    let providers = identities.into_iter().map(|identity| identity.provider).collect();
+    Ok(OtherWays { passkeys: ctx.store.passkeys_of(user).await?.len(), providers })
 }
 
 /// Uses it. `old` is the cookie of the session that the browser has now.
@@ -126,12 +148,25 @@ async fn reset(
         keep: None,
         sweep: choice.end_apps.then(|| Sweep::by_person(user.id.clone(), &ctx.policy.token, now)),
     };
-    let event = ctx.event(Action::PasswordChanged, Actor::User(user.id.clone()), peer, now).on(&user.id);
-    match ctx.store.use_reset_link(&link.hash, &change, &event.with("by", "link")).await? {
-        Applied::Done => {
-            ctx.tell(&user.email, Notice::PasswordReset, peer, now);
-            Ok(Used::Reset)
-        }
-        Applied::Lost => Err(NotUsed::Link),
+    let event = |action| ctx.event(action, Actor::User(user.id.clone()), peer, now).with("by", "link");
+    let hand = Hand { revoke: revoke_by_person, event: &event };
+    let linked = if choice.unlink { ctx.store.identities_of(&user.id).await? } else { Vec::new() };
+    let had_passkeys = choice.remove_passkeys && !ctx.store.passkeys_of(&user.id).await?.is_empty();
+    let mut along = Clearance::default();
+    along.passkeys = choice.remove_passkeys.then(|| event(Action::PasskeyRemoved).on(&user.id));
+    for identity in &linked {
+        along.links.push(unlinking(ctx.store.as_ref(), &ctx.policy, identity, &hand, now).await?);
     }
+    let changed = event(Action::PasswordChanged).on(&user.id);
+    if ctx.store.use_reset_link(&link.hash, &change, &along, &changed).await? == Applied::Lost {
+        return Err(NotUsed::Link);
+    }
+    for identity in &linked {
+        end_stragglers(ctx.store.as_ref(), &ctx.policy, identity, &hand, now).await?;
+    }
+    ctx.tell(&user.email, Notice::PasswordReset, peer, now);
+    if had_passkeys {
+        ctx.tell(&user.email, Notice::PasskeyRemoved, peer, now);
+    }
+    Ok(Used::Reset)
 }

@@ -4,10 +4,14 @@ use crate::{
     domain::{
         audit::Actor,
         ids::IdentityId,
+        revocation::revoke_by_person,
         session::{SignInMethod, SignedIn},
         upstream::Identity,
     },
-    flows::{Context, Peer, upstream::unlink},
+    flows::{
+        Context, Peer,
+        upstream::unlink::{Hand, unlink},
+    },
     store::{Applied, StoreError},
 };
 
@@ -42,7 +46,8 @@ pub async fn remove(ctx: &Context, person: &SignedIn, id: &str, peer: &Peer) -> 
     }
     let now = ctx.now();
     let event = |action| ctx.event(action, Actor::User(person.user.id.clone()), peer, now);
-    match unlink::unlink(ctx.store.as_ref(), &ctx.policy, &identity, now, event).await? {
+    let hand = Hand { revoke: revoke_by_person, event: &event };
+    match unlink(ctx.store.as_ref(), &ctx.policy, &identity, &hand, now).await? {
         Applied::Done => Ok(()),
         Applied::Lost => Err(NotUnlinked::Gone),
     }

@@ -8,9 +8,10 @@ use super::{
 use crate::{
     domain::{
         ids::IdentityId,
+        revocation::revoke,
         upstream::{Identity, Source},
     },
-    flows::upstream::unlink,
+    flows::upstream::unlink::{self as links, Hand},
     store::{Applied, StoreError},
 };
 
@@ -56,8 +57,8 @@ pub async fn unlink(desk: Desk<'_>, id: &str) -> Result<Identity, IdentityError>
 
 async fn remove(desk: Desk<'_>, identity: Identity) -> Result<Identity, IdentityError> {
     let now = desk.clock.now();
-    let event = |action| desk.event(action, &identity.id, now);
-    match unlink::unlink(desk.store, desk.policy, &identity, now, event).await? {
+    let hand = Hand { revoke, event: &|action| desk.event(action, &identity.id, now) };
+    match links::unlink(desk.store, desk.policy, &identity, &hand, now).await? {
         Applied::Done => Ok(identity),
         Applied::Lost => Err(IdentityError::Unknown(identity.id.to_string())),
     }

@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{
     domain::{
-        api_key::{State, revoke as withdraw},
+        api_key::{ApiKey, State, revoke as withdraw},
         audit::Action,
+        grant::Grant,
         ids::OrganizationId,
         organization::{Node, Organization, OrganizationName, check_name},
         revocation::revoke,
     },
+    flows::ends::{one_by_one, verdicts},
     store::{Applied, StoreError},
 };
 
@@ -184,19 +186,18 @@ async fn end_keys(
     path: &NodePath,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut ended = 0;
-    for key in desk.store.api_keys_naming(organization, path).await? {
-        let Some(withdrawal) = withdraw(&key, &desk.policy.token, now) else { continue };
-        let event = desk
-            .event(Action::ApiKeyRevoked, &key.id, now)
-            .with("user", key.user_id.as_str())
-            .with("node_removed", path.as_str());
-        let live = key.state(now) == State::Active;
-        if desk.store.revoke_api_key(&withdrawal, &event).await? == Applied::Done && live {
-            ended += 1;
-        }
-    }
-    Ok(ended)
+    let keys = desk.store.api_keys_naming(organization, path).await?;
+    let (live, over): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.state(now) == State::Active);
+    let end = async |keys: &[ApiKey]| {
+        let event = |key: &ApiKey| {
+            let event = desk.event(Action::ApiKeyRevoked, &key.id, now).with("user", key.user_id.as_str());
+            event.with("node_removed", path.as_str())
+        };
+        let verdicts = verdicts(keys, |key| withdraw(key, &desk.policy.token, now), event);
+        one_by_one(verdicts, async |key, event| desk.store.revoke_api_key(key, event).await).await
+    };
+    end(&over).await?;
+    end(&live).await
 }
 
 async fn end_grants(
@@ -205,17 +206,14 @@ async fn end_grants(
     path: &NodePath,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    let mut ended = 0;
+    let mut grants = Vec::new();
     for id in desk.store.grants_naming(organization, path).await? {
-        let Some((grant, _)) = desk.store.grant(&id).await? else { continue };
-        let Some(revocation) = revoke(&grant, &desk.policy.token, now) else { continue };
-        let event = desk
-            .event(Action::GrantRevoked, &grant.id, now)
-            .with("user", grant.user_id.as_str())
-            .with("node_removed", path.as_str());
-        if desk.store.end_grant(&revocation, &event).await? == Applied::Done {
-            ended += 1;
-        }
+        grants.extend(desk.store.grant(&id).await?.map(|(grant, _)| grant));
     }
-    Ok(ended)
+    let event = |grant: &Grant| {
+        let event = desk.event(Action::GrantRevoked, &grant.id, now).with("user", grant.user_id.as_str());
+        event.with("node_removed", path.as_str())
+    };
+    let verdicts = verdicts(&grants, |grant| revoke(grant, &desk.policy.token, now), event);
+    one_by_one(verdicts, async |grant, event| desk.store.end_grant(grant, event).await).await
 }

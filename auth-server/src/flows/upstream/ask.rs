@@ -10,11 +10,12 @@ use super::people::groups_changed;
 use crate::{
     domain::{
         audit::{Action, Actor},
+        grant::Grant,
         revocation::upstream_ended,
         upstream::{Hearing, Identity, Provider},
     },
     ephemeral::{UPSTREAM_ASKED, UPSTREAM_ASKED_OF_LATE, UPSTREAM_AWAY},
-    flows::{Context, Peer},
+    flows::{Context, Peer, ends::verdicts},
     store::{Applied, StoreError},
     upstream::{Answer, Client, UpstreamError},
 };
@@ -202,12 +203,11 @@ async fn end(
     peer: &Peer,
 ) -> Result<(), StoreError> {
     let through = ctx.store.grants_through(&identity.user_id, &identity.provider).await?;
-    let ended = through.iter().filter_map(|grant| {
+    let barred = |grant: &Grant| {
         let event = ctx.event(Action::GrantBarred, Actor::Server, peer, now).on(&grant.id);
-        let event = event.with("because", because).with("provider", rules.id.as_str());
-        Some((upstream_ended(grant, &ctx.policy.token, now)?, event))
-    });
-    let grants: Vec<_> = ended.collect();
+        event.with("because", because).with("provider", rules.id.as_str())
+    };
+    let grants = verdicts(&through, |grant| upstream_ended(grant, &ctx.policy.token, now), barred);
     let event = ctx.event(Action::IdentityEnded, Actor::Server, peer, now).on(&identity.id);
     let event = event.with("provider", rules.id.as_str()).with("user", identity.user_id.as_str());
     let _ended = ctx.store.end_identity(identity, claim, &grants, &event.with("because", because)).await?;

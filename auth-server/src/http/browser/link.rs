@@ -6,7 +6,7 @@ use super::{Posted, see_other, sentence, store_trouble};
 use crate::{
     domain::link::{Link, Purpose as For},
     flows::{
-        account::links::{Choice, NotUsed, Used, accept, look},
+        account::links::{Choice, NotUsed, Used, accept, look, other_ways},
         login::Password,
     },
     http::{
@@ -39,6 +39,8 @@ pub(in crate::http) async fn post(
         name: Some(posted.field("name")).filter(|name| !name.is_empty()),
         password: Password(posted.field("password")),
         end_apps: posted.field("end_apps") == "yes",
+        remove_passkeys: posted.field("remove_passkeys") == "yes",
+        unlink: posted.field("unlink") == "yes",
     };
     match accept(&site.context, &secret, &choice, posted.session.as_deref(), &posted.peer).await {
         Ok(Used::Welcome(opened)) => {
@@ -81,7 +83,15 @@ async fn show(
     let browser = cookies::browser(request, &site.context.policy.issuer, site.context.entropy.as_ref());
     let tag = csrf::tag(&site.forms, &browser.secret, &Purpose::Link);
     let name = if typed.is_empty() { name } else { typed };
-    let page = LinkPage { invited, email: email.as_str(), name, problem };
+    let ways = match other_ways(&site.context, &link).await {
+        Ok(ways) => ways,
+        Err(error) => return store_trouble(site, &error),
+    };
+    let title =
+        |id: &String| site.context.policy.provider(id).map_or(id.clone(), |rules| rules.title.clone());
+    let providers: Vec<_> = ways.providers.iter().map(title).collect();
+    let (passkeys, providers) = (ways.passkeys, providers.join(", "));
+    let page = LinkPage { invited, email: email.as_str(), name, passkeys, providers: &providers, problem };
     let mut response = pages::link(site, request.path(), &page, &tag, status);
     if let Some(cookie) = &browser.fresh {
         let _added = response.add_cookie(cookie);

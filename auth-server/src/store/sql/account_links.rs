@@ -8,7 +8,7 @@ use doorward_shared::{
 use sqlx::Transaction;
 
 use super::{
-    Database, Db, audit, retry,
+    Database, Db, audit, identities, passkeys, retry,
     rows::{Row, cell, json_list, list, maybe_time, read, time},
     users::{change_password, insert},
 };
@@ -18,7 +18,7 @@ use crate::{
         email::Email,
         ids::UserId,
         link::{Link, Purpose},
-        user::{PasswordChange, User},
+        user::{Clearance, PasswordChange, User},
     },
     store::{AccountLinks, Applied, Result, StoreError},
 };
@@ -51,9 +51,10 @@ impl AccountLinks for Database {
         &self,
         hash: &SecretHash<AccountLink>,
         change: &PasswordChange,
+        along: &Clearance,
         event: &Event,
     ) -> Result<Applied> {
-        retry(|| self.try_use_reset_link(hash, change, event)).await
+        retry(|| self.try_use_reset_link(hash, change, along, event)).await
     }
 
     async fn forget_account_links(&self, before: Timestamp) -> Result<u64> {
@@ -111,9 +112,13 @@ impl Database {
         &self,
         hash: &SecretHash<AccountLink>,
         change: &PasswordChange,
+        along: &Clearance,
         event: &Event,
     ) -> Result<Applied> {
         let mut tx = self.begin().await?;
+        for unlinking in &along.links {
+            identities::end_made_through(unlinking, &mut tx).await?;
+        }
         let sql = "update account_links set used_at = $1
             where hash = $2 and user_id = $3 and used_at is null and expires_at > $1";
         let used = sqlx::query(sql)
@@ -131,6 +136,13 @@ impl Database {
             return Ok(Applied::Lost);
         };
         audit::record(&event, &mut tx).await?;
+        for unlinking in &along.links {
+            // Lost: it was taken away a moment earlier, as is wanted.
+            let _removed = identities::remove(unlinking, &mut tx).await?;
+        }
+        if let Some(event) = &along.passkeys {
+            passkeys::remove_all(&change.user, event, &mut tx).await?;
+        }
         self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }

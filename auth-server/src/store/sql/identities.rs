@@ -23,7 +23,7 @@ use crate::{
         grant::Grant,
         ids::{IdentityId, UserId},
         revocation::Revocation,
-        upstream::{Hearing, Identity, Source},
+        upstream::{Hearing, Identity, Source, Unlinking},
         user::User,
     },
     store::{Applied, Identities, Result},
@@ -137,8 +137,8 @@ impl Identities for Database {
         retry(|| self.try_end(identity, claim, grants, event)).await
     }
 
-    async fn remove_identity(&self, identity: &Identity, event: &Event) -> Result<Applied> {
-        retry(|| self.try_remove(identity, event)).await
+    async fn remove_identity(&self, unlinking: &Unlinking) -> Result<Applied> {
+        retry(|| self.try_remove(unlinking)).await
     }
 
     async fn grants_through(&self, user: &UserId, provider: &str) -> Result<Vec<Grant>> {
@@ -280,21 +280,14 @@ impl Database {
         Ok(Applied::Done)
     }
 
-    async fn try_remove(&self, identity: &Identity, event: &Event) -> Result<Applied> {
+    async fn try_remove(&self, unlinking: &Unlinking) -> Result<Applied> {
         let mut tx = self.begin().await?;
-        lock(&identity.user_id, &mut tx).await?;
-        let gone = sqlx::query("delete from identities where id = $1")
-            .bind(identity.id.as_str())
-            .execute(&mut *tx)
-            .await?;
-        if gone.rows_affected() == 0 {
+        end_made_through(unlinking, &mut tx).await?;
+        if remove(unlinking, &mut tx).await? == Applied::Lost {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        sessions::end_at_provider(&identity.user_id, &identity.provider, event.at, &mut tx).await?;
-        unite(&identity.user_id, &mut tx).await?;
-        audit::record(event, &mut tx).await?;
-        tx.commit().await?;
+        self.commit_and_nudge(tx).await?;
         Ok(Applied::Done)
     }
 
@@ -334,6 +327,32 @@ impl Database {
         unite(person, &mut tx).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Ends the grants that were made through a link, within a transaction and before it is removed. One that ended meanwhile is over
+/// anyway.
+pub(super) async fn end_made_through(unlinking: &Unlinking, tx: &mut Transaction<'_, Db>) -> Result<()> {
+    for (revocation, event) in &unlinking.grants {
+        let _ended = ends::end_one(revocation, event, tx).await?;
+    }
+    Ok(())
+}
+
+/// Removes a link within a transaction. `Lost`: it is gone already.
+pub(super) async fn remove(unlinking: &Unlinking, tx: &mut Transaction<'_, Db>) -> Result<Applied> {
+    let Unlinking { identity, event, .. } = unlinking;
+    lock(&identity.user_id, tx).await?;
+    let gone = sqlx::query("delete from identities where id = $1")
+        .bind(identity.id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    if gone.rows_affected() == 0 {
+        return Ok(Applied::Lost);
+    }
+    sessions::end_at_provider(&identity.user_id, &identity.provider, event.at, tx).await?;
+    unite(&identity.user_id, tx).await?;
+    audit::record(event, tx).await?;
+    Ok(Applied::Done)
 }
 
 async fn person_of(id: &IdentityId, tx: &mut Transaction<'_, Db>) -> Result<Option<UserId>> {

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use doorward_shared::time::Timestamp;
+use sqlx::Transaction;
 
 use super::{
-    Database,
+    Database, Db,
     account_links::finish,
-    applied, retry,
+    applied, audit, retry,
     rows::{self, Row, cell, maybe_time, read, time, user_columns},
 };
 use crate::{
@@ -96,6 +97,16 @@ impl Passkeys for Database {
         })
         .await
     }
+}
+
+/// Removes all passkeys of a person within a transaction; the event tells how many, if there were any.
+pub(super) async fn remove_all(user: &UserId, event: &Event, tx: &mut Transaction<'_, Db>) -> Result<()> {
+    let sql = "delete from passkeys where user_id = $1";
+    let removed = sqlx::query(sql).bind(user.as_str()).execute(&mut **tx).await?.rows_affected();
+    if removed > 0 {
+        audit::record(&event.clone().with("passkeys", removed), tx).await?;
+    }
+    Ok(())
 }
 
 fn passkey(row: &Row) -> Result<Passkey> {
