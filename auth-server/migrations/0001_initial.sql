@@ -300,14 +300,16 @@ create table signing_keys (
 );
 create unique index signing_keys_in_use on signing_keys (state) where state in ('next', 'active');
 
--- Counters: how far the revocation feed is, how often the signing keys changed, how far the audit trail is chained. Whoever
+-- Counters: how far the revocation feed is, how often the signing keys changed, how far the audit trail is chained, how often
+-- somebody was written down in logouts. Whoever
 -- adds to the feed first counts up its row, and so holds it until the transaction is over: entries become visible in their
 -- order.
 create table heads (
     name text not null primary key,
     sequence bigint not null
 );
-insert into heads (name, sequence) values ('revocations', 0), ('signing_keys', 0), ('audit', 0);
+insert into heads (name, sequence) values ('revocations', 0), ('signing_keys', 0), ('audit', 0),
+    ('logouts', 0);
 
 -- The revocation feed. An entry may go once it is expired: no token is left then that it concerns.
 create table revocations (

@@ -245,18 +245,26 @@ async fn keep_trail(site: Arc<Site>) {
 }
 
 async fn keep_telling(site: Arc<Site>) {
-    let mut away = false;
+    let ctx = &site.context;
+    let (mut seen, mut next, mut away) = (ctx.feed.heads().borrow().logouts, Some(ctx.now()), false);
     loop {
-        tokio::time::sleep(backchannel_logout::EVERY).await;
-        match backchannel_logout::tick(&site.context).await {
-            Ok(()) => away = false,
-            // Once per outage: what waits is sent when the database is back.
-            Err(error) if !away => {
-                tracing::warn!(%error, "clients cannot be told of ended sessions; trying again");
-                away = true;
+        backchannel_logout::wait(ctx, seen, next).await;
+        // Read first: what is written down during the look is looked at again.
+        seen = ctx.feed.heads().borrow().logouts;
+        next = match backchannel_logout::tick(ctx).await {
+            Ok(next) => {
+                away = false;
+                next
             }
-            Err(_) => {}
-        }
+            Err(error) => {
+                // Once per outage: what waits is sent when the database is back.
+                if !away {
+                    tracing::warn!(%error, "clients cannot be told of ended sessions; trying again");
+                }
+                away = true;
+                Some(ctx.now())
+            }
+        };
     }
 }
 

@@ -1,6 +1,8 @@
 //! Telling clients that a session ended (OpenID Connect Back-Channel Logout 1.0): where to, with which token, and how often it is
 //! tried.
 
+use std::time::Duration;
+
 use doorward_shared::{
     client_id::ClientId,
     issuer::Issuer,
@@ -69,6 +71,17 @@ pub struct PendingLogout {
     pub uri: String,
 }
 
+/// Shortest time between two looks at what is due, unless there is news.
+const SOONEST: Duration = Duration::from_secs(1);
+/// Longest time between two looks: news can be lost.
+const LATEST: Duration = Duration::from_secs(30);
+
+/// How long to wait for whoever is due next.
+pub fn pause(next: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = next.map(|at| Duration::from_secs(u64::try_from(at.since(now).get()).unwrap_or_default()));
+    left.unwrap_or(LATEST).clamp(SOONEST, LATEST)
+}
+
 /// What follows a try that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -134,6 +147,14 @@ mod tests {
             ("https://as.test/oauth2/token", Unsuitable::Ours),
         ] {
             assert_eq!(register(bad), Err(why), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_is_due_is_waited_for_and_nobody_for_longer_than_half_a_minute() {
+        let due = |seconds| Some(NOW.plus(Seconds::new(seconds)));
+        for (next, seconds) in [(None, 30), (due(-7), 1), (due(0), 1), (due(12), 12), (due(600), 30)] {
+            assert_eq!(pause(next, NOW), Duration::from_secs(seconds), "{next:?}");
         }
     }
 

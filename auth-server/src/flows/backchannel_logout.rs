@@ -1,8 +1,6 @@
 //! Clients are told that a session ended (OpenID Connect Back-Channel Logout 1.0). Whom to tell was written down with the end; any
 //! replica sends it, at least once.
 
-use std::time::Duration;
-
 use doorward_shared::{jose::logout_token, time::Timestamp};
 use futures_util::future::join_all;
 
@@ -10,21 +8,28 @@ use super::{Context, random_hex};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
-        backchannel_logout::{Next, PendingLogout},
+        backchannel_logout::{Next, PendingLogout, pause},
     },
     store::{Applied, StoreError},
 };
 
-/// Between two looks at what is due.
-pub const EVERY: Duration = Duration::from_secs(1);
 /// Most clients that are told at the same time.
 const AT_ONCE: u32 = 16;
 
-/// Tells whoever is due.
-pub async fn tick(ctx: &Context) -> Result<(), StoreError> {
+/// Tells whoever is due. Answers when somebody is due again.
+pub async fn tick(ctx: &Context) -> Result<Option<Timestamp>, StoreError> {
     let now = ctx.now();
     let due = ctx.store.due_logouts(now, AT_ONCE).await?;
-    join_all(due.iter().map(|logout| tell(ctx, logout, now))).await.into_iter().collect()
+    join_all(due.iter().map(|logout| tell(ctx, logout, now))).await.into_iter().collect::<Result<(), _>>()?;
+    ctx.store.next_logout().await
+}
+
+/// Waits until there may be somebody to tell: because they are due, or because the counter of the store has gone on from `seen`,
+/// which is what it said before the last look.
+pub async fn wait(ctx: &Context, seen: i64, next: Option<Timestamp>) {
+    let mut heads = ctx.feed.heads();
+    let news = heads.wait_for(|heads| heads.logouts != seen);
+    let _ = tokio::time::timeout(pause(next, ctx.now()), news).await;
 }
 
 async fn tell(ctx: &Context, logout: &PendingLogout, now: Timestamp) -> Result<(), StoreError> {

@@ -207,6 +207,8 @@ pub struct Heads {
     pub signing_keys: i64,
     /// The last number of the audit trail's chain.
     pub audit: i64,
+    /// How often clients were written down that are to be told that a session ended.
+    pub logouts: i64,
 }
 
 /// The audit trail.

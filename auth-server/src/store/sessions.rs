@@ -59,6 +59,8 @@ pub trait Sessions: Send + Sync {
 pub trait Logouts: Send + Sync {
     /// What is due now, the longest waiting first: at most `limit`.
     async fn due_logouts(&self, now: Timestamp, limit: u32) -> Result<Vec<PendingLogout>>;
+    /// When the next one is due.
+    async fn next_logout(&self) -> Result<Option<Timestamp>>;
     /// Takes one for a try of one's own, until this time. `Lost`: somebody else did, or the client was told.
     async fn claim_logout(&self, logout: &PendingLogout, until: Timestamp) -> Result<Applied>;
     /// Puts one off that was claimed, and not claimed again since. `Lost`: it was.

@@ -51,8 +51,14 @@ async fn whoever_got_an_id_token_in_a_session_is_to_be_told_of_its_end_once(back
     let _ = silent.store.insert_client(&silent.client, &event()).await.unwrap();
     silent.family().await;
     assert_eq!(due(&world).await, []);
+    let heads = async || world.store.heads().await.unwrap().logouts;
+    let before = heads().await;
+    assert_eq!(world.store.next_logout().await.unwrap(), None);
     assert_eq!(end(&world, &world.session).await, Applied::Done);
     assert_eq!(end(&world, &world.session).await, Applied::Lost);
+    // Every process hears of it, and when the first is due.
+    assert_eq!(heads().await, before + 1);
+    assert_eq!(world.store.next_logout().await.unwrap(), Some(at(10)));
     let pending = PendingLogout {
         client_id: world.client.id.clone(),
         session: world.session.id.clone(),

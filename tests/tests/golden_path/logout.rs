@@ -84,6 +84,7 @@ impl Stage {
                 return;
             }
             self.house.alter("update logouts set due_at = 0");
+            self.house.alter("update heads set sequence = sequence + 1 where name = 'logouts'");
         }
         panic!("nobody is told");
     }

@@ -152,11 +152,12 @@ async fn reset(
     let hand = Hand { revoke: revoke_by_person, event: &event };
     let linked = if choice.unlink { ctx.store.identities_of(&user.id).await? } else { Vec::new() };
     let had_passkeys = choice.remove_passkeys && !ctx.store.passkeys_of(&user.id).await?.is_empty();
-    let mut along = Clearance::default();
-    along.passkeys = choice.remove_passkeys.then(|| event(Action::PasskeyRemoved).on(&user.id));
+    let mut links = Vec::new();
     for identity in &linked {
-        along.links.push(unlinking(ctx.store.as_ref(), &ctx.policy, identity, &hand, now).await?);
+        links.push(unlinking(ctx.store.as_ref(), &ctx.policy, identity, &hand, now).await?);
     }
+    let passkeys = choice.remove_passkeys.then(|| event(Action::PasskeyRemoved).on(&user.id));
+    let along = Clearance { passkeys, links };
     let changed = event(Action::PasswordChanged).on(&user.id);
     if ctx.store.use_reset_link(&link.hash, &change, &along, &changed).await? == Applied::Lost {
         return Err(NotUsed::Link);

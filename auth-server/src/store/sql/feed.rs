@@ -17,6 +17,8 @@ pub(super) enum Head {
     Revocations,
     /// Changes of the signing keys.
     SigningKeys,
+    /// Ends of sessions of which clients are to be told.
+    Logouts,
 }
 
 impl Head {
@@ -24,6 +26,7 @@ impl Head {
         match self {
             Self::Revocations => "revocations",
             Self::SigningKeys => "signing_keys",
+            Self::Logouts => "logouts",
         }
     }
 }
@@ -71,6 +74,7 @@ impl Feed for Database {
                 "revocations" => heads.revocations = sequence,
                 "signing_keys" => heads.signing_keys = sequence,
                 "audit" => heads.audit = sequence,
+                "logouts" => heads.logouts = sequence,
                 _ => {}
             }
         }

@@ -30,6 +30,13 @@ impl Logouts for Database {
         rows.iter().map(pending).collect()
     }
 
+    async fn next_logout(&self) -> Result<Option<Timestamp>> {
+        let sql = "select min(logouts.due_at) from logouts join clients on clients.id = logouts.client_id
+            where clients.backchannel_logout is not null";
+        let next: Option<i64> = sqlx::query_scalar(sql).fetch_one(&self.reader).await?;
+        Ok(next.map(Timestamp::from_seconds))
+    }
+
     async fn claim_logout(&self, logout: &PendingLogout, until: Timestamp) -> Result<Applied> {
         let sql = "update logouts set due_at = $1, tries = tries + 1
             where client_id = $2 and session_id = $3 and tries = $4 and due_at = $5";

@@ -8,7 +8,9 @@ use doorward_shared::{
 use sqlx::Transaction;
 
 use super::{
-    Database, Db, audit, retry,
+    Database, Db, audit,
+    feed::{self, Head},
+    retry,
     rows::{self, session_columns, user_columns},
 };
 use crate::{
@@ -214,12 +216,12 @@ async fn end(
     whose: &[&str],
     tx: &mut Transaction<'_, Db>,
 ) -> Result<u64> {
-    let mut ended = 0;
-    for sql in texts {
-        let query = whose.iter().fold(sqlx::query(sql).bind(at.seconds()), |query, text| query.bind(*text));
-        ended = query.execute(&mut **tx).await?.rows_affected();
+    let [tell, end] = texts
+        .map(|sql| whose.iter().fold(sqlx::query(sql).bind(at.seconds()), |query, text| query.bind(*text)));
+    if tell.execute(&mut **tx).await?.rows_affected() > 0 {
+        feed::advance(Head::Logouts, tx).await?;
     }
-    Ok(ended)
+    Ok(end.execute(&mut **tx).await?.rows_affected())
 }
 
 /// Ends the sessions of a person, but for one, within a transaction. Answers how many.
