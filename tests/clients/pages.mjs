@@ -1,15 +1,16 @@
 // The pages as people with other eyes and hands meet them: axe-core (WCAG 2.2 AA) on each, in light, in dark and on a phone; no
 // page wider than its window, even at 400 %; everything reached with the Tab key alone, and seen when it is.
 //
-//   node pages.mjs ISSUER SEVERAL ONE         prints one JSON object for each look at a page
+//   node pages.mjs ISSUER SEVERAL ONE RESET   prints one JSON object for each look at a page
 //
-// SEVERAL and ONE are authorization URLs at which the data of several organizations can be chosen, and of one.
+// SEVERAL and ONE are authorization URLs at which the data of several organizations can be chosen, and of one. RESET is a link
+// with which a password is chosen anew.
 // USER_EMAIL and USER_PASSWORD say who. SCREENSHOTS names a folder for pictures of the pages, if there are to be any.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { withBrowser } from './user.mjs';
 
-const [issuer, authorizeUrl, oneOrganization] = process.argv.slice(2);
+const [issuer, authorizeUrl, oneOrganization, reset] = process.argv.slice(2);
 const { USER_EMAIL, USER_PASSWORD, SCREENSHOTS } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -77,6 +78,9 @@ const press = async (page, button) => {
 };
 
 await withBrowser(async (page) => {
+  // First: whoever forgets the password gets another link, and this one is over.
+  await page.goto(reset);
+  await look(page, 'reset');
   await page.goto(`${issuer}/forgot`);
   await look(page, 'forgot');
   await page.fill('input[name=email]', USER_EMAIL);

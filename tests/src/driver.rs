@@ -193,15 +193,11 @@ pub async fn passkeys(house: &House, person: &Person) -> Value {
     serde_json::from_slice(&done.stdout).expect("it prints JSON")
 }
 
-/// Every page that a person meets, looked at by axe-core and by the Tab key: one report for each look. The authorization URLs
-/// are one at which the data of several organizations can be chosen, and one with a single organization.
-pub async fn pages(house: &House, person: &Person, authorize_urls: [&str; 2]) -> Vec<Value> {
+/// Every page that a person meets, looked at by axe-core and by the Tab key: one report for each look. The URLs
+/// are one at which the data of several organizations can be chosen, one with a single organization, and a link of a reset.
+pub async fn pages(house: &House, person: &Person, urls: [&str; 3]) -> Vec<Value> {
     let mut command = Command::new(node());
-    command
-        .arg(clients_folder().join("pages.mjs"))
-        .arg(house.issuer())
-        .args(authorize_urls)
-        .stdout(Stdio::piped());
+    command.arg(clients_folder().join("pages.mjs")).arg(house.issuer()).args(urls).stdout(Stdio::piped());
     Steps::of(with_user(&mut command, person, &[]), "pages.mjs").await.0
 }
 

@@ -44,8 +44,18 @@ async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard
     let made = house.cli(&[&create[..], &["--ceiling-node", "Acme", "--json"]].concat(), "").json();
     let one = Client::known(client.discovery.clone(), &text(&made["client_id"]), &client.redirect_uri);
     let urls = [client.request().url(), one.request().url()];
-    let looks = pages(&house, house.alice(), [&urls[0], &urls[1]]).await;
-    assert_eq!(looks.len(), 19 * 4, "{looks:#?}");
+    house.alter(
+        "insert into passkeys (id, user_id, name, public_key, counter, created_at)
+        select 'cGFzc2tleQ', id, 'Laptop', 'a2V5', 0, created_at from users where email = 'alice@example.test'",
+    );
+    house.alter(
+        "insert into identities (id, provider, subject, user_id, group_names, source, created_at, checked_at)
+        select 'idn_00000000000000000000000001', 'corp', '1', id, '[]', 'absent', created_at, created_at
+        from users where email = 'alice@example.test'",
+    );
+    let reset = house.cli(&["user", "reset", &house.alice().email, "--json"], "").json();
+    let looks = pages(&house, house.alice(), [&urls[0], &urls[1], &text(&reset["link"])]).await;
+    assert_eq!(looks.len(), 20 * 4, "{looks:#?}");
     for look in looks {
         let (nothing, at) = (json!([]), format!("{} in {}", look["page"], look["look"]));
         assert_eq!(look["found"], nothing, "{at}: axe-core");
