@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     flows::admin::{
         Desk, Standing,
-        entitlements::{self, NewRule, Whom},
+        entitlements::{self, MadeRule, NewRule, Whom},
         view,
     },
 };
@@ -81,14 +81,7 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
                 (None, None) => Whom::Everyone,
             };
             let made = entitlements::add(desk, &NewRule { whom, tier, resource, organization, node }).await?;
-            let mut text = format!("added the rule {}", made.rule.id);
-            for resource in &made.listed {
-                text = format!(
-                    "{text}\n{resource} is for listed people only from now on: who is named by no rule may do nothing \
-                     there; to undo this: doorward resource set {resource} --access everyone"
-                );
-            }
-            Answer::new(text, &view::NewEntitlement::from(&made))
+            printed("added", &made)
         }
         Command::List => {
             let shown: Vec<_> = entitlements::list(desk).await?.iter().map(view::Entitlement::from).collect();
@@ -106,9 +99,19 @@ async fn carry_out(command: Command, desk: Desk<'_>) -> Result<Answer, Failure> 
 }
 
 async fn standing(desk: Desk<'_>, id: &str, standing: Standing) -> Result<Answer, Failure> {
-    let rule = view::Entitlement::from(&entitlements::set_standing(desk, id, standing).await?);
-    let word = if rule.disabled { "disabled" } else { "enabled" };
-    Answer::new(format!("{word} the rule {id}"), &rule)
+    let made = entitlements::set_standing(desk, id, standing).await?;
+    printed(if standing == Standing::Disabled { "disabled" } else { "enabled" }, &made)
+}
+
+fn printed(done: &str, made: &MadeRule) -> Result<Answer, Failure> {
+    let mut text = format!("{done} the rule {}", made.rule.id);
+    for resource in &made.listed {
+        text = format!(
+            "{text}\n{resource} is for listed people only from now on: who is named by no rule may do nothing \
+             there; to undo this: doorward resource set {resource} --access everyone"
+        );
+    }
+    Answer::new(text, &view::NewEntitlement::from(made))
 }
 
 fn row(rule: &view::Entitlement) -> [String; 6] {

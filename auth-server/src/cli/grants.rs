@@ -45,8 +45,8 @@ pub(super) struct List {
     /// Only those for this resource server.
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// Only those for the data of this organization.
-    #[arg(long, value_name = "ID")]
+    /// Only those for the data of this organization: the name or the identifier.
+    #[arg(long)]
     organization: Option<String>,
     /// Only those that stand so: pending, active, expired or ended.
     #[arg(long, value_parser = state)]
@@ -77,8 +77,8 @@ pub(super) struct Revoke {
     /// All for this resource server.
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// All for the data of this organization.
-    #[arg(long, value_name = "ID")]
+    /// All for the data of this organization: the name or the identifier.
+    #[arg(long)]
     organization: Option<String>,
     /// All of everybody.
     #[arg(long)]

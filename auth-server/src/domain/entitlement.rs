@@ -101,6 +101,17 @@ impl Holder {
     }
 }
 
+/// Whether a resource server that is open to everyone is for listed people only from now on, since these rules come into
+/// force, added or enabled. It is so when they are the first that name it, and when they are the first about it at all. One
+/// that is open although a rule is about it was opened on purpose, and another rule that does not name it leaves it open.
+pub fn closes(resource: &Resource, in_force: &[Rule], coming: &[Rule]) -> bool {
+    let names = |rule: &Rule| rule.says.resource.as_ref().is_some_and(|named| named.same_as(&resource.uri));
+    let concerns = |rule: &Rule| names(rule) || rule.concerns_any(&resource.model);
+    let (named, concerned) = (in_force.iter().any(names), in_force.iter().any(concerns));
+    let first = |rule: &Rule| (!named && names(rule)) || (!concerned && concerns(rule));
+    resource.access == Access::Everyone && coming.iter().any(first)
+}
+
 /// One person at one resource server, with the data of one organization.
 #[derive(Clone, Copy, Debug)]
 pub struct Seat<'a> {

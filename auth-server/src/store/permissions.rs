@@ -48,13 +48,14 @@ pub trait Entitlements: Send + Sync {
     /// The rules in force that can concern this person at this resource server, in any organization. Those for groups that
     /// the person is not in are among them.
     async fn rules_for(&self, user: &UserId, resource: &ResourceUri) -> Result<Vec<Rule>>;
-    /// Removes rules, enables disabled ones and adds others, all or nothing. A resource server that gets its first rule by this is for listed
-    /// people only from then on, and so is every one that the change names; the event gets them as `listed`. Nothing happens
+    /// Removes rules, enables disabled ones and adds others, all or nothing. A resource server that is [closed](crate::domain::entitlement::closes) by
+    /// the rules that come is for listed people only from then on, and so is every one that the change names; the event gets them as `listed`. Nothing happens
     /// when a rule that is removed is gone, when one that is enabled is not there disabled, when a rule that is added says the same as another one, or when it names what is
     /// not there.
     async fn change_rules(&self, change: &Change, event: &Event) -> Result<Changed>;
-    /// Disables or enables a rule at the event's time. `Lost`: there is none.
-    async fn set_rule(&self, id: &EntitlementId, enabled: bool, event: &Event) -> Result<Applied>;
+    /// Disables or enables a rule at the event's time. Enabling closes what adding it would; the event gets that as `listed`.
+    /// `Lost`: there is none.
+    async fn set_rule(&self, id: &EntitlementId, enabled: bool, event: &Event) -> Result<Changed>;
     /// Says whom a resource server is for. `Lost`: there is none.
     async fn set_access(&self, uri: &ResourceUri, access: Access, event: &Event) -> Result<Applied>;
 }

@@ -29,6 +29,7 @@ on_each_backend! {
     rules_come_back_as_they_were_and_to_those_only_whom_they_can_concern,
     a_rule_that_says_the_same_or_names_what_is_not_there_changes_nothing,
     the_first_rule_of_a_resource_lists_it_and_a_later_one_does_not,
+    enabling_a_rule_closes_what_adding_it_would,
     the_first_rule_lists_a_resource_that_came_after_rules_for_all_and_no_other,
     a_resource_that_comes_while_a_rule_for_all_is_in_force_is_listed,
     a_change_of_rules_happens_whole_or_not_at_all,
@@ -211,6 +212,32 @@ async fn the_first_rule_of_a_resource_lists_it_and_a_later_one_does_not(backend:
     assert_eq!(store.set_access(&gone, Access::Listed, &event()).await.unwrap(), Applied::Lost);
 }
 
+async fn enabling_a_rule_closes_what_adding_it_would(backend: &Backend) {
+    let world = World::new(backend).await;
+    let store = world.store.as_ref();
+    let uri = &world.resource.uri;
+    let open = async || {
+        assert_eq!(store.set_access(uri, Access::Everyone, &event()).await.unwrap(), Applied::Done);
+    };
+    let (one, two) = (rule(group("a"), "read", Some(uri), own()), rule(group("b"), "read", Some(uri), own()));
+    assert_eq!(add(store, &[&one, &two]).await.listed, [uri.folded()]);
+    let set = async |rule: &Rule, enabled| store.set_rule(&rule.id, enabled, &event()).await.unwrap().listed;
+    assert!(set(&one, false).await.is_empty() && set(&two, false).await.is_empty());
+    open().await;
+    assert_eq!(set(&one, true).await, [uri.folded()]);
+    assert_eq!(store.resource(uri).await.unwrap().unwrap().access, Access::Listed);
+    open().await;
+    assert!(set(&two, true).await.is_empty(), "another one names it already");
+    assert!(set(&two, true).await.is_empty(), "nothing comes into force");
+    assert_eq!(store.resource(uri).await.unwrap().unwrap().access, Access::Everyone);
+    // All at once, as an import does.
+    assert!(set(&one, false).await.is_empty() && set(&two, false).await.is_empty());
+    let change = Change { enable: vec![one.id, two.id], ..Change::default() };
+    assert_eq!(store.change_rules(&change, &event()).await.unwrap().listed, [uri.folded()]);
+    let told = "select count(*) from audit_events where detail like '%\"listed\":[\"https://mcp.test/%'";
+    assert_eq!(backend.number(told).await, 3);
+}
+
 async fn the_first_rule_lists_a_resource_that_came_after_rules_for_all_and_no_other(backend: &Backend) {
     let world = World::new(backend).await;
     let store = world.store.as_ref();
@@ -227,9 +254,14 @@ async fn the_first_rule_lists_a_resource_that_came_after_rules_for_all_and_no_ot
     let named = rule(group("b"), "read", Some(uri), own());
     assert_eq!(add(store, &[&named]).await.listed, [uri.folded()], "no rule has named it before");
     open(uri).await;
-    assert_eq!(store.set_rule(&named.id, false, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(store.set_rule(&named.id, false, &event()).await.unwrap().applied, Applied::Done);
     let again = rule(group("c"), "read", Some(uri), own());
     assert_eq!(add(store, &[&again]).await.listed, [uri.folded()], "a disabled rule is none");
+    // Opened on purpose, it stays open for another rule that does not name it.
+    open(uri).await;
+    assert!(add(store, &[&rule(group("d"), "read", None, own())]).await.listed.is_empty());
+    assert_eq!(store.set_rule(&again.id, false, &event()).await.unwrap().applied, Applied::Done);
+    assert!(add(store, &[&rule(group("e"), "read", None, own())]).await.listed.is_empty());
 }
 
 async fn a_resource_that_comes_while_a_rule_for_all_is_in_force_is_listed(backend: &Backend) {
@@ -243,7 +275,7 @@ async fn a_resource_that_comes_while_a_rule_for_all_is_in_force_is_listed(backen
     };
     assert_eq!(comes(resource("https://mcp.test/b")).await, Access::Listed);
     assert_eq!(comes(Resource { model: wiki(), ..resource("https://mcp.test/c") }).await, Access::Everyone);
-    assert_eq!(store.set_rule(&all.id, false, &event()).await.unwrap(), Applied::Done);
+    assert_eq!(store.set_rule(&all.id, false, &event()).await.unwrap().applied, Applied::Done);
     assert_eq!(comes(resource("https://mcp.test/d")).await, Access::Everyone);
 }
 
@@ -284,17 +316,17 @@ async fn a_disabled_rule_is_in_force_again_when_it_is_enabled(backend: &Backend)
     let one = rule(group("a"), "read", None, own());
     assert_eq!(add(store, &[&one]).await.applied, Applied::Done);
     let in_force = || async { store.rules_for(&world.user.id, &world.resource.uri).await.unwrap().len() };
-    assert_eq!(store.set_rule(&one.id, false, &event_at(at(7))).await.unwrap(), Applied::Done);
+    assert_eq!(store.set_rule(&one.id, false, &event_at(at(7))).await.unwrap().applied, Applied::Done);
     assert_eq!((in_force().await, store.rules().await.unwrap()[0].disabled_at), (0, Some(at(7))));
-    assert_eq!(store.set_rule(&one.id, true, &event_at(at(8))).await.unwrap(), Applied::Done);
+    assert_eq!(store.set_rule(&one.id, true, &event_at(at(8))).await.unwrap().applied, Applied::Done);
     assert_eq!((in_force().await, store.rules().await.unwrap()[0].disabled_at), (1, None));
     let enable = Change { enable: vec![one.id.clone()], ..Change::default() };
     let changed = async || store.change_rules(&enable, &event()).await.unwrap().applied;
     assert_eq!(changed().await, Applied::Lost, "it is enabled");
-    assert_eq!(store.set_rule(&one.id, false, &event_at(at(9))).await.unwrap(), Applied::Done);
+    assert_eq!(store.set_rule(&one.id, false, &event_at(at(9))).await.unwrap().applied, Applied::Done);
     assert_eq!((changed().await, in_force().await), (Applied::Done, 1));
     let unknown = EntitlementId::generate(at(0), &SystemEntropy);
-    assert_eq!(store.set_rule(&unknown, true, &event()).await.unwrap(), Applied::Lost);
+    assert_eq!(store.set_rule(&unknown, true, &event()).await.unwrap().applied, Applied::Lost);
 }
 
 async fn removing_a_node_removes_what_is_below_it_and_the_rules_that_name_it(backend: &Backend) {

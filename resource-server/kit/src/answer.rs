@@ -25,11 +25,20 @@ pub enum Refusal {
     /// The token is good and does not allow what was asked.
     InsufficientScope,
     /// The token is good, and its person is entitled to nothing at this resource with the data that the token is for.
-    NotEntitled,
+    NotEntitled(Arc<NotEntitled>),
     /// The API key is good, and made as many requests as it may for now.
     RateLimited(Arc<RateLimited>),
     /// It cannot be known at the moment whether the token is good.
     Unavailable,
+}
+
+/// Who is entitled to nothing, and with whose data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotEntitled {
+    /// The person: `sub` of the token.
+    pub subject: String,
+    /// The organization: `org` of the token.
+    pub organization: String,
 }
 
 /// An HTTP answer, for any framework.
@@ -89,19 +98,10 @@ impl ResourceServer {
                 "The access token does not allow this. Connect again and tick the permission on the consent page.",
             ),
             // No challenge: signing in again changes nothing, and clients would do it again and again.
-            Refusal::NotEntitled => Answer::error(
+            Refusal::NotEntitled(who) => Answer::error(
                 ErrorCode::InsufficientScope.status(),
                 ErrorCode::InsufficientScope.as_str(),
-                &format!(
-                    "You are signed in, and your account is entitled to nothing at {} with the data of the organization that \
-                     this connection is for. What is missing is a group mapping: an administrator of the authorization \
-                     server has to map one of your groups to {resource}, put you into a group that is, or give your account \
-                     an entitlement (doorward entitlement add --resource {resource}); after that, it works with your next \
-                     token, and you need not sign in again. If you may use another organization, disconnect, connect \
-                     again, and choose it on the consent page.",
-                    self.documents.name,
-                    resource = self.resource,
-                ),
+                &self.missing(&who),
             ),
             Refusal::RateLimited(limited) => too_many(&limited),
             Refusal::Unavailable => Answer::error(
@@ -114,6 +114,24 @@ impl ResourceServer {
         }
     }
 
+    /// What an administrator has to do, as far as it is known here: who, where and with whose data, and not how much.
+    fn missing(&self, who: &NotEntitled) -> String {
+        let NotEntitled { subject, organization } = who;
+        let resource = shell_word(self.resource.as_str());
+        format!(
+            "You are signed in, and your account is entitled to nothing at {name} with the data of the organization that this \
+             connection is for. An administrator of the authorization server can change that with this command: doorward \
+             entitlement add --user {subject} --tier TIER --resource {resource} --organization {organization} (in place of TIER, \
+             what you are to have; doorward resource show {resource} lists the tiers). What is missing can also be a group \
+             mapping: --group NAME in place of --user for a group that you are in, or a place in a group that has one. After \
+             that, it works with your next token, and you need not sign in again. If you may use another organization, \
+             disconnect, connect again, and choose it on the consent page.",
+            name = self.documents.name,
+            subject = shell_word(subject),
+            organization = shell_word(organization),
+        )
+    }
+
     fn challenge(&self, code: ErrorCode, description: &'static str) -> Answer {
         // No scope: permissions are chosen on the consent page, and a hint that the authorization endpoint would refuse
         // leads a client into a loop.
@@ -121,6 +139,15 @@ impl ResourceServer {
         Answer::error(code.status(), code.as_str(), description)
             .with("www-authenticate", challenge.to_string())
     }
+}
+
+/// The text as one word of a command that somebody pastes into a shell.
+fn shell_word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:%@+,=".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The answer for a key that was used too often. It names the key by what its owner calls it, never by its text.
@@ -149,4 +176,17 @@ fn too_many(limited: &RateLimited) -> Answer {
 
 fn to_system(moment: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(moment.seconds()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pasted_into_a_shell_is_one_word_and_does_nothing() {
+        assert_eq!(shell_word("https://mcp.test:9100/mcp"), "https://mcp.test:9100/mcp");
+        assert_eq!(shell_word("https://mcp.test/a?b=1&c=$(id)"), "'https://mcp.test/a?b=1&c=$(id)'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
 }

@@ -64,7 +64,7 @@ pub use doorward_shared::{
 
 pub use self::{
     access::Access,
-    answer::{Answer, Refusal},
+    answer::{Answer, NotEntitled, Refusal},
     credentials::Credentials,
     maker::{Maker, RevocationLog, Unrecorded},
     metrics::{Metrics, Reason},

@@ -12,7 +12,7 @@ use doorward_shared::{
 };
 
 use crate::{
-    Access, Reason, Refusal, ResourceServer, Settings,
+    Access, NotEntitled, Reason, Refusal, ResourceServer, Settings,
     cache::{self, TokenHash},
     introspect,
     keys::{Lookup, Seeker},
@@ -88,12 +88,18 @@ impl ResourceServer {
     /// operator allows.
     pub async fn verify(&self, token: &str) -> Result<Arc<Access>, Refusal> {
         let now = self.clock.now();
-        let entitled = |access: Arc<Access>| access.entitled.then_some(access).ok_or(Refusal::NotEntitled);
+        let entitled = |access: Arc<Access>| {
+            if access.entitled {
+                return Ok(access);
+            }
+            let (subject, organization) = (access.subject.clone(), access.organization.clone());
+            Err(Refusal::NotEntitled(Arc::new(NotEntitled { subject, organization })))
+        };
         let outcome =
             self.check(token, now).await.and_then(entitled).and_then(|access| self.within_rate(access, now));
         match &outcome {
             Ok(_) | Err(Refusal::RateLimited(_)) => {}
-            Err(Refusal::NotEntitled) => Counters::count(&self.metrics.not_entitled),
+            Err(Refusal::NotEntitled(_)) => Counters::count(&self.metrics.not_entitled),
             Err(Refusal::InvalidToken(reason)) => self.record(*reason),
             Err(_) => Counters::count(&self.metrics.unavailable),
         }

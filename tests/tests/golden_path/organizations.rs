@@ -2,6 +2,7 @@
 
 use e2e::client::{Client, decode, text};
 use e2e::house::{House, Store};
+use e2e::mcp::Mcp;
 use e2e::page::{FieldKind, Form};
 use serde_json::json;
 
@@ -11,6 +12,8 @@ e2e::on_both_stores!(
     the_page_says_whose_data_it_is_about_also_before_anything_is_possible,
     folders_of_another_organization_are_asked_about_again_with_all_that_was_ticked,
     more_folders_than_a_token_names_are_asked_about_again,
+    the_command_that_a_refusal_prints_is_what_is_missing,
+    grants_are_found_and_revoked_by_the_name_of_an_organization,
 );
 
 async fn the_page_says_whose_data_it_is_about_also_before_anything_is_possible(store: Store) {
@@ -125,4 +128,52 @@ async fn more_folders_than_a_token_names_are_asked_about_again(store: Store) {
     assert!(again.text.contains("You ticked 68 folders, and 64"), "{}", again.text);
     let form = again.form("decision");
     assert_eq!(ticked(form).into_iter().filter(|(name, _)| *name == "node").count(), 68);
+}
+
+async fn the_command_that_a_refusal_prints_is_what_is_missing(store: Store) {
+    let house = House::start(store).await;
+    acme(&house);
+    let client = Client::register(house.mcp_url()).await;
+    for (group_rule, email) in [
+        (&["--group", "staff", "--tier", "read"][..], "bob@example.test"),
+        (&["--group", "staff", "--tier", "read", "--organization", "Acme"], "carol@example.test"),
+    ] {
+        rule(&house, group_rule);
+        let person = house.user(email);
+        let asked = consent_of(&house, &client, &person).await;
+        let tokens = agree(&client, &asked, &[], &[("tier", "destroy")]).await;
+        let refused = Mcp::hello(house.mcp_url(), &tokens.access).await;
+        let told = refused.expect_error(403, "insufficient_scope");
+        let (_, command) = told.split_once("with this command: doorward ").expect("a command");
+        let (command, _) = command.split_once(" (in place of TIER").expect("what to fill in");
+        let arguments: Vec<_> =
+            command.split(' ').map(|word| if word == "TIER" { "write" } else { word }).collect();
+        house.cli(&arguments, "").ok();
+        let tokens = e2e::client::Tokens::read(&client.refresh(&tokens.refresh).await);
+        assert_eq!(tokens.permissions(), ["artifacts:create", "artifacts:read", "artifacts:update"]);
+        assert_eq!(Mcp::hello(house.mcp_url(), &tokens.access).await.status, 200);
+    }
+}
+
+async fn grants_are_found_and_revoked_by_the_name_of_an_organization(store: Store) {
+    let house = House::start(store).await;
+    let acme = acme(&house);
+    rule(&house, &["--everyone", "--tier", "read", "--organization", "Acme"]);
+    rule(&house, &["--everyone", "--tier", "read"]);
+    let client = Client::register(house.mcp_url()).await;
+    for chosen in 0..2 {
+        let asked = consent_of(&house, &client, house.alice()).await;
+        let organization = asked.2.form("decision").ticks("organization")[chosen].to_owned();
+        agree(&client, &asked, &[("organization", &organization)], &[("tier", "read")]).await;
+    }
+    let list = |of: &str| house.cli(&["grant", "list", "--organization", of, "--json"], "").json();
+    assert_eq!(list("Acme"), list(&acme));
+    assert_eq!(list("Acme").as_array().map(Vec::len), Some(1));
+    let own = text(&house.cli(&["user", "list", "--json"], "").json()[0]["organization"]);
+    assert_eq!(list(&own).as_array().map(Vec::len), Some(1));
+    let nobody = house.cli(&["grant", "list", "--organization", "Globex"], "");
+    assert_eq!((nobody.code, nobody.stderr.contains("no organization")), (1, true), "{}", nobody.stderr);
+    house.cli(&["grant", "revoke", "--organization", "Acme"], "").ok();
+    let state = |of: &str| list(of)[0]["state"].clone();
+    assert_eq!((state("Acme"), state(&own)), (json!("ended"), json!("active")));
 }

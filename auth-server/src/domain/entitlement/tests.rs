@@ -229,6 +229,34 @@ fn read_in_a_workspace_and_everything_in_a_folder_of_it_is_exactly_that() {
 }
 
 #[test]
+fn the_first_rule_about_an_open_resource_server_closes_it_and_one_that_names_another_does_not() {
+    let resource = fixture::resource();
+    let (here, elsewhere) = (resource.uri.as_str().to_owned(), "https://mcp.test/other");
+    let some = |tier: &str, at: Option<&str>| rule(Holder::Everyone, tier, at, Realm::Own, None);
+    let (named, for_all) = (some("read", Some(&here)), some("write", None));
+    let (foreign, unknown) = (some("read", Some(elsewhere)), some("no such", None));
+    let [named, for_all, foreign, unknown] = [&named, &for_all, &foreign, &unknown].map(std::slice::from_ref);
+    for (in_force, coming, closed) in [
+        (&[][..], named, true),
+        (&[], for_all, true),
+        (&[], foreign, false),
+        (&[], unknown, false),
+        (foreign, for_all, true),
+        (unknown, for_all, true),
+        // Open although a rule is about it: that was on purpose.
+        (for_all, for_all, false),
+        (named, for_all, false),
+        (named, named, false),
+        // But nobody has named it yet.
+        (for_all, named, true),
+    ] {
+        assert_eq!(closes(&resource, in_force, coming), closed, "{in_force:?} {coming:?}");
+        let listed = Resource { access: Access::Listed, ..resource.clone() };
+        assert!(!closes(&listed, in_force, coming), "it is closed already");
+    }
+}
+
+#[test]
 fn a_client_that_registered_itself_has_no_more_than_the_operator_lets_it() {
     let scene = scene();
     let organization = &scene.user.organization;

@@ -112,7 +112,10 @@ impl Since {
                 self.resources.removed.insert(resource()?);
             }
             Action::EntitlementDisabled => self.rules.disable(object()?, event.at),
-            Action::EntitlementEnabled => self.rules.enable(&object()?, event.at),
+            Action::EntitlementEnabled => {
+                self.rules.enable(&object()?, event.at);
+                self.listed.extend(names(event, "listed"));
+            }
             Action::EntitlementsChanged | Action::NodeRemoved => self.change_rules(event),
             Action::ResourceAccessSet => {
                 if event.detail.get("access").is_some_and(|access| access == "listed") {

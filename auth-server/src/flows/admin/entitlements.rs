@@ -79,12 +79,12 @@ pub enum EntitlementError {
     Store(#[from] StoreError),
 }
 
-/// A rule that was just made.
+/// A rule that was just made, enabled or disabled.
 #[derive(Clone, Debug)]
 pub struct MadeRule {
     /// The rule.
     pub rule: Rule,
-    /// Addresses of the resource servers that are for listed people only from now on, since it is their first rule.
+    /// Addresses of the resource servers that are for listed people only from now on, since it is the first about them.
     pub listed: Vec<String>,
 }
 
@@ -104,10 +104,13 @@ pub async fn add(desk: Desk<'_>, new: &NewRule) -> Result<MadeRule, EntitlementE
 }
 
 async fn read(desk: Desk<'_>, new: &NewRule) -> Result<Entitlement, EntitlementError> {
-    let holder = match &new.whom {
-        Whom::Person(who) => Holder::Person(users::show(desk, who).await?.id),
-        Whom::Group(name) => Holder::Group(clean_name(name)?),
-        Whom::Everyone => Holder::Everyone,
+    let (holder, own) = match &new.whom {
+        Whom::Person(who) => {
+            let user = users::show(desk, who).await?;
+            (Holder::Person(user.id), Some(user.organization))
+        }
+        Whom::Group(name) => (Holder::Group(clean_name(name)?), None),
+        Whom::Everyone => (Holder::Everyone, None),
     };
     let all = desk.store.resources().await?;
     let resource = match new.resource.as_deref().map(ResourceUri::parse).transpose()? {
@@ -119,7 +122,9 @@ async fn read(desk: Desk<'_>, new: &NewRule) -> Result<Entitlement, EntitlementE
     };
     let there: Vec<&Resource> = resource.map_or_else(|| all.iter().collect(), |resource| vec![resource]);
     check_tier(&there, &new.tier)?;
-    let realm = new.organization.as_deref().unwrap_or(Realm::OWN);
+    // Tokens name a person's own organization like any other.
+    let is_own = |text: &&str| own.as_ref().is_some_and(|own| own.as_str() == *text);
+    let realm = new.organization.as_deref().filter(|text| !is_own(text)).unwrap_or(Realm::OWN);
     let place = places::at(desk, realm, new.node.as_deref()).await?;
     Ok(Entitlement { holder, tier: new.tier.clone(), resource: resource.map(|r| r.uri.clone()), place })
 }
@@ -162,7 +167,11 @@ pub async fn remove(desk: Desk<'_>, id: &str) -> Result<Rule, EntitlementError> 
 }
 
 /// Disables or enables a rule.
-pub async fn set_standing(desk: Desk<'_>, id: &str, standing: Standing) -> Result<Rule, EntitlementError> {
+pub async fn set_standing(
+    desk: Desk<'_>,
+    id: &str,
+    standing: Standing,
+) -> Result<MadeRule, EntitlementError> {
     let rule = show(desk, id).await?;
     let enabled = standing == Standing::Enabled;
     let (action, word) = if enabled {
@@ -171,8 +180,9 @@ pub async fn set_standing(desk: Desk<'_>, id: &str, standing: Standing) -> Resul
         (Action::EntitlementDisabled, "disabled")
     };
     let event = desk.event(action, &rule.id, desk.clock.now()).about_rules(word, [&rule]);
-    match desk.store.set_rule(&rule.id, enabled, &event).await? {
-        Applied::Done => show(desk, id).await,
+    let done = desk.store.set_rule(&rule.id, enabled, &event).await?;
+    match done.applied {
+        Applied::Done => Ok(MadeRule { rule: show(desk, id).await?, listed: done.listed }),
         Applied::Lost => Err(EntitlementError::Unknown(rule.id)),
     }
 }

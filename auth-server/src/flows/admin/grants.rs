@@ -52,9 +52,10 @@ pub enum GrantError {
     /// There is no such resource server.
     #[error("there is no resource {0}; `resource list` shows all")]
     UnknownResource(ResourceUri),
-    /// The identifier of an organization.
+    /// There is no such organization.
     #[error(
-        "{0:?} is no identifier of an organization; `user list --json` shows them, each begins with org_"
+        "there is no organization {0:?}; `organization list` shows all that people share, and `user list --json` the \
+         identifiers of people's own, each of which begins with org_"
     )]
     Organization(String),
     /// The tier does not exist.
@@ -86,7 +87,7 @@ pub struct Wanted {
     pub client: Option<String>,
     /// The address of a resource server.
     pub resource: Option<String>,
-    /// The identifier of an organization.
+    /// The identifier or the name of an organization.
     pub organization: Option<String>,
     /// How they came about.
     pub method: Option<Method>,
@@ -105,7 +106,7 @@ pub enum All {
     OfClient(String),
     /// For a resource server.
     ForResource(String),
-    /// For the data of an organization.
+    /// For the data of an organization: the identifier or the name.
     OfOrganization(String),
     /// Everybody's.
     OfEverybody,
@@ -140,7 +141,10 @@ pub async fn list(
         },
         client: wanted.client.as_deref().map(ClientId::parse).transpose()?,
         resource: wanted.resource.as_deref().map(ResourceUri::parse).transpose()?,
-        organization: wanted.organization.as_deref().map(organization).transpose()?,
+        organization: match &wanted.organization {
+            Some(text) => Some(organization(desk, text).await?),
+            None => None,
+        },
         method: wanted.method,
         state: wanted.state,
         unused_since: wanted.unused_days.map(days),
@@ -184,7 +188,7 @@ pub async fn revoke_all(desk: Desk<'_>, all: &All) -> Result<u64, GrantError> {
             let found = desk.store.resource(&uri).await?;
             Whose::Resource(found.ok_or(GrantError::UnknownResource(uri))?.uri)
         }
-        All::OfOrganization(text) => Whose::Organization(organization(text)?),
+        All::OfOrganization(text) => Whose::Organization(organization(desk, text).await?),
         All::OfEverybody => Whose::Everybody(desk.policy.issuer.clone()),
     };
     let sweep = Sweep::revoked(whose, &desk.policy.token, now);
@@ -250,6 +254,12 @@ async fn user(desk: Desk<'_>, text: &str) -> Result<UserId, GrantError> {
     Ok(found.ok_or_else(|| GrantError::UnknownUser(text.to_owned()))?.id)
 }
 
-fn organization(text: &str) -> Result<OrganizationId, GrantError> {
-    OrganizationId::parse(text).ok_or_else(|| GrantError::Organization(text.to_owned()))
+/// An identifier, also of one that a person has of their own, or the name of one that people share.
+async fn organization(desk: Desk<'_>, text: &str) -> Result<OrganizationId, GrantError> {
+    if let Some(id) = OrganizationId::parse(text) {
+        return Ok(id);
+    }
+    let all = desk.store.organizations().await?;
+    let named = all.into_iter().find(|organization| organization.name == text);
+    named.map(|organization| organization.id).ok_or_else(|| GrantError::Organization(text.to_owned()))
 }

@@ -82,17 +82,25 @@ pub(super) async fn remove(call: Call, _: NoQuery, _: NoBody) -> Result<Gone, Pr
     Ok(Gone)
 }
 
-pub(super) async fn disable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Entitlement>, Problem> {
+pub(super) async fn disable(
+    call: Call,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<Shown<view::NewEntitlement>, Problem> {
     standing(&call, Standing::Disabled).await
 }
 
-pub(super) async fn enable(call: Call, _: NoQuery, _: NoBody) -> Result<Shown<view::Entitlement>, Problem> {
+pub(super) async fn enable(
+    call: Call,
+    _: NoQuery,
+    _: NoBody,
+) -> Result<Shown<view::NewEntitlement>, Problem> {
     standing(&call, Standing::Enabled).await
 }
 
-async fn standing(call: &Call, standing: Standing) -> Result<Shown<view::Entitlement>, Problem> {
-    let rule = entitlements::set_standing(call.desk(), call.id(), standing).await?;
-    Ok(Shown(view::Entitlement::from(&rule)))
+async fn standing(call: &Call, standing: Standing) -> Result<Shown<view::NewEntitlement>, Problem> {
+    let made = entitlements::set_standing(call.desk(), call.id(), standing).await?;
+    Ok(Shown(view::NewEntitlement::from(&made)))
 }
 
 impl From<EntitlementError> for Problem {

@@ -35,7 +35,7 @@ pub(super) struct Query {
     /// Those for this resource server: the address.
     #[schemars(length(min = 1))]
     resource: Option<String>,
-    /// Those for the data of this organization: the identifier.
+    /// Those for the data of this organization: the identifier or the name.
     #[schemars(length(min = 1))]
     organization: Option<String>,
     /// Those that stand so.
@@ -82,7 +82,7 @@ pub(super) enum Sweep {
     Client(String),
     /// Those for this resource server: the address.
     Resource(String),
-    /// Those for the data of this organization: the identifier.
+    /// Those for the data of this organization: the identifier or the name.
     Organization(String),
     /// Everybody's.
     Everything(Yes),

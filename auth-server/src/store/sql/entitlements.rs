@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         audit::Event,
-        entitlement::{Change, Entitlement, Holder, Rule},
+        entitlement::{Change, Entitlement, Holder, Rule, closes},
         ids::{EntitlementId, OrganizationId, UserId},
         organization::{Place, Realm},
         resource::{Access, Resource},
@@ -58,7 +58,7 @@ impl Entitlements for Database {
         retry(|| self.try_change_rules(change, event)).await
     }
 
-    async fn set_rule(&self, id: &EntitlementId, enabled: bool, event: &Event) -> Result<Applied> {
+    async fn set_rule(&self, id: &EntitlementId, enabled: bool, event: &Event) -> Result<Changed> {
         retry(|| self.try_set_rule(id, enabled, event)).await
     }
 
@@ -101,7 +101,10 @@ fn rule(row: &Row) -> Result<Rule> {
 impl Database {
     async fn try_change_rules(&self, change: &Change, event: &Event) -> Result<Changed> {
         let mut tx = self.begin().await?;
-        let first = first_rule_of(change, &mut tx).await?;
+        let enabled = rules_among(|rule| change.enable.contains(&rule.id), &mut tx).await?;
+        let coming: Vec<_> = change.add.iter().cloned().chain(enabled).collect();
+        let mut closed = closed_by(coming, &mut tx).await?;
+        closed.extend(change.list.iter().map(|uri| uri.folded().to_owned()));
         for id in &change.remove {
             let sql = "delete from entitlements where id = $1";
             if sqlx::query(sql).bind(id.as_str()).execute(&mut *tx).await?.rows_affected() == 0 {
@@ -119,26 +122,25 @@ impl Database {
                 return lost(tx).await;
             }
         }
-        let mut listed = Vec::new();
-        for folded in first.iter().map(String::as_str).chain(change.list.iter().map(ResourceUri::folded)) {
-            let sql = "update resources set access = 'listed' where folded = $1 and access = 'everyone'";
-            if sqlx::query(sql).bind(folded).execute(&mut *tx).await?.rows_affected() > 0 {
-                listed.push(folded.to_owned());
-            }
-        }
+        let listed = list(closed, &mut tx).await?;
         audit::record(&event.clone().with("listed", listed.clone()), &mut tx).await?;
         tx.commit().await?;
         Ok(Changed { applied: Applied::Done, listed })
     }
 
-    async fn try_set_rule(&self, id: &EntitlementId, enabled: bool, event: &Event) -> Result<Applied> {
+    async fn try_set_rule(&self, id: &EntitlementId, enabled: bool, event: &Event) -> Result<Changed> {
         let mut tx = self.begin().await?;
+        let comes = |rule: &Rule| enabled && rule.disabled_at.is_some() && &rule.id == id;
+        let first = closed_by(rules_among(comes, &mut tx).await?, &mut tx).await?;
         let set = sqlx::query("update entitlements set disabled_at = $1 where id = $2")
             .bind((!enabled).then_some(event.at.seconds()))
             .bind(id.as_str())
             .execute(&mut *tx)
             .await?;
-        done(set.rows_affected(), event, tx).await
+        let listed = list(first, &mut tx).await?;
+        let event = if enabled { event.clone().with("listed", listed.clone()) } else { event.clone() };
+        let applied = done(set.rows_affected(), &event, tx).await?;
+        Ok(Changed { applied, listed })
     }
 
     async fn try_set_access(&self, uri: &ResourceUri, access: Access, event: &Event) -> Result<Applied> {
@@ -157,24 +159,32 @@ async fn lost(tx: Transaction<'static, Db>) -> Result<Changed> {
     Ok(Changed { applied: Applied::Lost, listed: Vec::new() })
 }
 
-/// The resource servers that are open to everyone and get their first rule by this change.
-async fn first_rule_of(change: &Change, tx: &mut Transaction<'_, Db>) -> Result<Vec<String>> {
-    if change.add.is_empty() {
+/// The resource servers that these rules close when they come into force.
+async fn closed_by(mut coming: Vec<Rule>, tx: &mut Transaction<'_, Db>) -> Result<Vec<String>> {
+    if coming.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = concat!(
-        "select ",
-        resource_columns!(),
-        " from resources where access = 'everyone' and not exists (select 1 from entitlements
-            where entitlements.resource = resources.folded and entitlements.disabled_at is null)"
-    );
+    for rule in &mut coming {
+        rule.disabled_at = None;
+    }
+    let sql = concat!("select ", resource_columns!(), " from resources where access = 'everyone'");
     let rows = sqlx::query(sql).fetch_all(&mut **tx).await?;
     let open: Vec<Resource> = rows.iter().map(rows::resource).collect::<Result<_>>()?;
-    let gets = |open: &&Resource| {
-        let names = |rule: &Rule| rule.says.resource.as_ref().is_some_and(|named| named.same_as(&open.uri));
-        change.add.iter().any(|rule| names(rule) || rule.concerns_any(&open.model))
-    };
-    Ok(open.iter().filter(gets).map(|open| open.uri.folded().to_owned()).collect())
+    let in_force = rules_among(|rule| rule.disabled_at.is_none(), tx).await?;
+    let closed = open.iter().filter(|open| closes(open, &in_force, &coming));
+    Ok(closed.map(|open| open.uri.folded().to_owned()).collect())
+}
+
+/// Makes resource servers be for listed people only. Answers which of them were not.
+async fn list(folded: Vec<String>, tx: &mut Transaction<'_, Db>) -> Result<Vec<String>> {
+    let mut listed = Vec::new();
+    for folded in folded {
+        let sql = "update resources set access = 'listed' where folded = $1 and access = 'everyone'";
+        if sqlx::query(sql).bind(folded.as_str()).execute(&mut **tx).await?.rows_affected() > 0 {
+            listed.push(folded);
+        }
+    }
+    Ok(listed)
 }
 
 /// Rules among all of them, as this transaction sees them.

@@ -95,9 +95,12 @@ async fn who_is_entitled_to_nothing_is_told_what_is_missing_and_not_to_sign_in_a
                 let body = reply.json();
                 assert_eq!(body["error"], "insufficient_scope");
                 let text = body["error_description"].as_str().unwrap();
-                for part in
-                    ["entitled to nothing", "administrator", "groups", "entitlement", &place.web.resource]
-                {
+                let person = if token == signed { &claims.sub } else { "01ALICE" };
+                let command = format!(
+                    "doorward entitlement add --user {person} --tier TIER --resource {} --organization {} (in place of TIER",
+                    place.web.resource, claims.org
+                );
+                for part in ["entitled to nothing", "administrator", "group mapping", &command] {
                     assert!(text.contains(part), "{text}");
                 }
             }

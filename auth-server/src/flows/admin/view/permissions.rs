@@ -132,7 +132,7 @@ pub struct NewEntitlement {
     /// The rule.
     #[serde(flatten)]
     pub entitlement: Entitlement,
-    /// Addresses of the resource servers that are for listed people only from now on, since this is their first rule.
+    /// Addresses of the resource servers that are for listed people only from now on, since this is the first rule about them.
     pub listed: Vec<String>,
 }
 
