@@ -1,11 +1,8 @@
 //! `backup`, `restore` and `move` as an operator and their scripts see them.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+mod bench;
+
+use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use doorward::store::{
     Location,
@@ -13,61 +10,25 @@ use doorward::store::{
 };
 use serde_json::{Value, json};
 
-/// A folder with a database, or several.
-struct Bench(PathBuf);
-
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
+use self::bench::{Bench, Ended};
 
 impl Bench {
-    fn new(name: &str) -> Self {
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("backup-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-
     /// Runs a command on the database of this name.
     fn on(&self, database: &str, arguments: &[&str]) -> Ended {
         self.run(database, arguments, "", &[])
     }
 
     fn run(&self, database: &str, arguments: &[&str], stdin: &str, variables: &[(&str, &str)]) -> Ended {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
-            .args(arguments)
-            .current_dir(&self.0)
-            .env_clear()
-            .env("DOORWARD__STORE__URL", format!("sqlite:{database}"))
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("doorward runs");
-        // A command that reads no input may be gone before it is written.
-        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
-        let done = child.wait_with_output().expect("doorward ends");
-        Ended {
-            code: done.status.code().expect("no signal ended it"),
-            stdout: String::from_utf8(done.stdout).expect("it prints text"),
-            stderr: String::from_utf8(done.stderr).expect("it prints text"),
-        }
+        let url = format!("sqlite:{database}");
+        self.run_with(stdin, arguments, &[&[("DOORWARD__STORE__URL", url.as_str())], variables].concat())
     }
 
     fn json(&self, database: &str, arguments: &[&str]) -> Value {
-        let ended = self.on(database, &[arguments, &["--json"]].concat());
-        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
-        serde_json::from_str(&ended.stdout).expect("it prints JSON")
+        self.on(database, &[arguments, &["--json"]].concat()).printed()
     }
 
     fn refused(&self, database: &str, arguments: &[&str]) -> String {
-        let ended = self.on(database, arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{arguments:?}");
-        assert_eq!(ended.stderr.lines().count(), 1, "one line says what to do: {}", ended.stderr);
-        ended.stderr
+        self.on(database, arguments).refusal()
     }
 
     /// A database with an administrator, somebody else, two clients and a resource server.
@@ -103,12 +64,6 @@ impl Bench {
             .collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,76 +1,26 @@
 //! The commands as an operator and their scripts see them: exit codes, standard output, standard error.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+mod bench;
 
 use serde_json::{Value, json};
 
-/// A folder of its own, in which nothing was ever started.
-struct Bench(PathBuf);
-
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
+use self::bench::{Bench, Ended};
 
 impl Bench {
-    fn new(name: &str) -> Self {
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("commands-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        Self(folder)
-    }
-
-    fn run_with(&self, stdin: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_doorward"))
-            .args(arguments)
-            .current_dir(&self.0)
-            .env_clear()
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("doorward runs");
-        // A command that reads no input may be gone before it is written.
-        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
-        let done = child.wait_with_output().expect("doorward ends");
-        Ended {
-            code: done.status.code().expect("no signal ended it"),
-            stdout: String::from_utf8(done.stdout).expect("it prints text"),
-            stderr: String::from_utf8(done.stderr).expect("it prints text"),
-        }
-    }
-
     fn run(&self, arguments: &[&str]) -> Ended {
         self.run_with("", arguments, &[])
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
-        let ended = self.run(&[arguments, &["--json"]].concat());
-        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
-        serde_json::from_str(&ended.stdout).expect("it prints JSON")
+        self.run(&[arguments, &["--json"]].concat()).printed()
     }
 
     fn refused(&self, arguments: &[&str]) -> String {
-        let ended = self.run(arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{arguments:?}");
-        assert_eq!(ended.stderr.lines().count(), 1, "one line says what to do: {}", ended.stderr);
-        ended.stderr
+        self.run(arguments).refusal()
     }
 
     fn create_user(&self, email: &str, password: &str) -> Ended {
         self.run_with(password, &["user", "create", "--email", email, "--password-stdin", "--json"], &[])
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

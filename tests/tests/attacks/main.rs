@@ -40,3 +40,4 @@ mod stage;
 mod tls;
 mod trail;
 mod upstream;
+mod way;

@@ -11,12 +11,12 @@ use e2e::redis::Server;
 use e2e::visitor::{Landing, Visitor};
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 use url::Url;
 
 use crate::nodes::Cluster;
 use crate::stage::{Code, PUB1, Stage, assert_json_error, assert_quiet};
+use crate::way::Way;
 
 /// A stage on `store` that keeps in this Redis what may be lost, and lets few try often.
 async fn stage(store: Store, redis: &Server) -> Stage {
@@ -287,51 +287,6 @@ async fn what_others_write_into_redis_is_nobodys_request(store: Store) {
 
     assert!(!stage.house.logs().contains("does not answer"), "{}", stage.house.logs());
     stage.close().await;
-}
-
-/// A way to Redis that can be cut: nothing passes any more, and nobody is told.
-struct Way {
-    url: String,
-    open: watch::Sender<bool>,
-}
-
-impl Way {
-    async fn to(redis: &Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("redis://{}", listener.local_addr().expect("an address"));
-        let (open, is_open) = watch::channel(true);
-        let target = redis.port();
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let far = TcpStream::connect(("127.0.0.1", target)).await.expect("Redis listens");
-                let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                tokio::spawn(pass(near_in, far_out, is_open.clone()));
-                tokio::spawn(pass(far_in, near_out, is_open.clone()));
-            }
-        });
-        Self { url, open }
-    }
-
-    fn cut(&self) {
-        self.open.send_replace(false);
-    }
-
-    fn mend(&self) {
-        self.open.send_replace(true);
-    }
-}
-
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut is_open: watch::Receiver<bool>,
-) {
-    let mut bytes = vec![0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut bytes).await {
-        if is_open.wait_for(|open| *open).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
-            return;
-        }
-    }
 }
 
 mod postgres_alone {
