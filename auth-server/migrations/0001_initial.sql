@@ -140,6 +140,8 @@ create table clients (
     disabled_at bigint,
     revoked_until bigint,
     about text not null,
+    document_read_at bigint,
+    check ((origin = 'document') = (document_read_at is not null)),
     check ((auth_method = 'none') = (secret_hash is null)),
     check (former_secret_hash is null or secret_hash is not null),
     check (registration_token_hash is null or origin = 'dynamic')

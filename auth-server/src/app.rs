@@ -36,6 +36,7 @@ use crate::{
     },
     keys::{self, KeyEncryptionKey, KeyError, Missing, Tags},
     mail::{Mail, MailError},
+    outbound::{NoWay, Outbound},
     password::Passwords,
     store::{
         self, StoreError,
@@ -70,6 +71,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// No way to other hosts.
+    #[error(transparent)]
+    Outbound(#[from] NoWay),
     /// An upstream provider.
     #[error("an upstream provider cannot be used: {0}")]
     Upstream(#[from] UpstreamError),
@@ -124,6 +128,8 @@ pub async fn context(config: &Config) -> Result<Context, StartError> {
         audit_key,
         feed,
         ephemeral: Ephemeral::new(&config.ephemeral, Arc::clone(&policy)),
+        documents: Ephemeral::in_memory(Arc::clone(&policy)),
+        outbound: Outbound::new()?,
         devices,
         halves,
         challenges,

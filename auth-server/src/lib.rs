@@ -13,6 +13,7 @@ pub mod flows;
 pub mod http;
 pub mod keys;
 pub mod mail;
+pub mod outbound;
 pub mod password;
 pub mod store;
 

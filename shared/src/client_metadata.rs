@@ -1,11 +1,16 @@
-//! Client metadata (RFC 7591 §2): what a client says about itself when it registers, and what it is answered.
+//! Client metadata (RFC 7591 §2): what a client says about itself when it registers or in a document that it publishes
+//! (draft-ietf-oauth-client-id-metadata-document), and what it is answered.
 //!
 //! Unknown members are ignored (RFC 7591 §2), null counts as absent, a known member of the wrong type is an error. More
 //! grant or response types than this server has are cut down, never refused: real clients list everything they can do.
 
+mod document;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
+
+pub use self::document::{DocumentError, MAX_DOCUMENT};
 
 use crate::{
     error::{ErrorCode, OAuthError},

@@ -12,15 +12,20 @@ pub fn run(program: &str, arguments: &[&str], folder: &Path) {
     assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// An authority of its own, and a certificate of it for `localhost`: `ca.pem`, `cert.pem`, `key.pem`.
+/// An authority of its own, and a certificate of it: `ca.pem`, `cert.pem`, `key.pem`.
 #[derive(Debug)]
 pub struct Authority {
     folder: TempDir,
 }
 
 impl Authority {
-    /// Makes one that nobody knows.
+    /// Makes one that nobody knows, with a certificate for `localhost`.
     pub fn create() -> Self {
+        Self::for_names(&["localhost"])
+    }
+
+    /// The same with a certificate for these names.
+    pub fn for_names(names: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("doorward-tls.").tempdir().expect("a folder");
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
         let root = [
@@ -38,7 +43,9 @@ impl Authority {
         let request = ["req", "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost"];
         run("openssl", &[&root[..], &key].concat(), folder.path());
         run("openssl", &[&request[..], &key].concat(), folder.path());
-        std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").expect("a file");
+        let names: Vec<_> = names.iter().map(|name| format!("DNS:{name}")).collect();
+        let names = format!("subjectAltName={}\n", names.join(","));
+        std::fs::write(folder.path().join("names"), names).expect("a file");
         let sign =
             ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
         let signed = ["-days", "2", "-extfile", "names", "-out", "cert.pem"];

@@ -18,6 +18,8 @@
 //! | [`driver`] | real clients of other people, run as child processes |
 //! | [`smtp`] | a mail server, which keeps what it is sent |
 //! | [`authority`] | who signs the certificates of other servers |
+//! | [`origin`] | a web server on which clients publish their documents |
+//! | [`namespace`] | a network of its own, with names that lie, in which every packet is seen |
 //! | [`receiver`] | clients that are told when a session ends |
 //! | [`redis`] | Redis, which may be stopped, wiped and cut off |
 //! | [`postgres`] | `PostgreSQL`, which may be stopped, frozen and killed |
@@ -37,6 +39,8 @@ pub mod house;
 pub mod idp;
 pub mod kills;
 pub mod mcp;
+pub mod namespace;
+pub mod origin;
 pub mod page;
 pub mod peer_idp;
 pub mod ports;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The groups of the list, and how many cases each has.
-const GROUPS: [(&str, usize); 22] = [
+const GROUPS: [(&str, usize); 23] = [
     ("AZ", 25),
     ("RU", 35),
     ("CD", 21),
@@ -19,6 +19,7 @@ const GROUPS: [(&str, usize); 22] = [
     ("JK", 12),
     ("RI", 16),
     ("DR", 22),
+    ("CM", 33),
     ("LG", 16),
     ("UP", 16),
     ("AK", 13),

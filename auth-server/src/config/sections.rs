@@ -16,9 +16,10 @@ use super::{
     report, upstream,
 };
 use crate::domain::{
+    client_document::HostPattern,
     policy::{
-        FixedClient, JWKS_MAX_AGE, KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError,
-        SessionPolicy, TokenPolicy,
+        ClientDocumentPolicy, FixedClient, JWKS_MAX_AGE, KeyPolicy, Limits, Policy, RefreshPolicy,
+        RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
     },
     signing_key::fastest_rotation,
 };
@@ -39,6 +40,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
     let refresh = refresh(reader, &token, &mut warnings);
     let session = session(reader);
     let registration = registration(reader);
+    let client_documents = client_documents(reader);
     let limits = Limits {
         token_failures: reader.count("limits.token_failures"),
         sign_in_failures: reader.count("limits.sign_in_failures"),
@@ -59,6 +61,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Config> {
         refresh: refresh?,
         session,
         registration,
+        client_documents,
         limits,
         fixed_client,
         mail: mail.is_some(),
@@ -237,6 +240,20 @@ fn at_most(reader: &mut Reader, key: &str, length: Seconds, bound_key: &str, bou
                 "it is longer than {bound_key} = {bound}; write at most {bound}, or raise {bound_key}"
             ),
         );
+    }
+}
+
+fn client_documents(reader: &mut Reader) -> ClientDocumentPolicy {
+    let port = |text: &str| match text.parse() {
+        Ok(0) | Err(_) => Err("write a port number from 1 to 65535"),
+        Ok(port) => Ok(port),
+    };
+    ClientDocumentPolicy {
+        enabled: reader.flag("client_documents.enabled"),
+        allowed_hosts: reader.items("client_documents.allowed_hosts", HostPattern::parse),
+        denied_hosts: reader.items("client_documents.denied_hosts", HostPattern::parse),
+        ports: reader.items("client_documents.ports", port),
+        per_address: reader.count("client_documents.per_address"),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) const CALLBACK_PORT_ALIAS: (&str, &str) =
 pub(super) const MAX_TIER_ALIAS: (&str, &str) = ("DCR_MAX_TIER", "registration.max_tier");
 
 /// Every setting, section by section.
-pub(super) const SETTINGS: [Setting; 45] = [
+pub(super) const SETTINGS: [Setting; 50] = [
     Setting::new("server.issuer", Form::Text, "http://localhost:9000"),
     Setting::new("server.listen", Form::List, "127.0.0.1:9000,[::1]:9000"),
     Setting::new("server.allow_insecure_http", Form::Flag, "false"),
@@ -102,6 +102,11 @@ pub(super) const SETTINGS: [Setting; 45] = [
     Setting::new("registration.overall", Form::Count, "3000"),
     Setting::derived("registration.max_tier"),
     Setting::new("registration.unused_ttl", Form::Duration, "24h"),
+    Setting::new("client_documents.enabled", Form::Flag, "true"),
+    Setting::new("client_documents.allowed_hosts", Form::List, ""),
+    Setting::new("client_documents.denied_hosts", Form::List, ""),
+    Setting::new("client_documents.ports", Form::List, "443"),
+    Setting::new("client_documents.per_address", Form::Count, "60"),
     Setting::new("limits.token_failures", Form::Count, "500"),
     Setting::new("limits.sign_in_failures", Form::Count, "100"),
     Setting::new("limits.pending_requests", Form::Count, "2000"),
@@ -188,6 +193,6 @@ mod tests {
 
     #[test]
     fn a_section_is_named_once() {
-        assert_eq!(sections().len(), 12);
+        assert_eq!(sections().len(), 13);
     }
 }

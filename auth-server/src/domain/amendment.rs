@@ -76,7 +76,7 @@ impl Amendment {
 pub enum NotAmended {
     /// Its name and addresses are its own word.
     #[error(
-        "the client registered itself: its name and its redirect URIs are its own word, and people are told so; set a \
+        "the client describes itself: its name and its redirect URIs are its own word, and people are told so; set a \
          ceiling, or disable it"
     )]
     SelfRegistered,
@@ -99,7 +99,7 @@ pub fn amend(
     if name.is_some() || redirect_uris.is_some() {
         match before.origin {
             Origin::Administrator => {}
-            Origin::Dynamic => return Err(NotAmended::SelfRegistered),
+            Origin::Dynamic | Origin::Document(_) => return Err(NotAmended::SelfRegistered),
             Origin::Fixed => return Err(NotAmended::Configured),
         }
     }

@@ -345,6 +345,11 @@ impl Asked {
 }
 
 impl Consented {
+    /// Who is allowed something.
+    pub const fn client(&self) -> &Client {
+        &self.request.request.client
+    }
+
     /// Where the answer goes.
     pub const fn address(&self) -> &ReturnAddress {
         &self.request.request.address

@@ -52,10 +52,24 @@ pub struct Client {
 pub enum Origin {
     /// It registered itself (RFC 7591).
     Dynamic,
+    /// Its identifier is the URL of a document in which it describes itself; when that was last read.
+    Document(Timestamp),
     /// An administrator registered it.
     Administrator,
     /// The configuration describes it.
     Fixed,
+}
+
+impl Origin {
+    /// The word in the store and in lists.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic",
+            Self::Document(_) => "document",
+            Self::Administrator => "administrator",
+            Self::Fixed => "fixed",
+        }
+    }
 }
 
 /// How a client proves itself.
@@ -110,7 +124,7 @@ impl<'a> Bounded<'a> {
     /// The highest tier that the operator lets it have, as a client that registered itself.
     pub fn registered_tier(self) -> Option<&'a str> {
         match self.client.origin {
-            Origin::Dynamic => self.registration.max_tier.as_deref(),
+            Origin::Dynamic | Origin::Document(_) => self.registration.max_tier.as_deref(),
             Origin::Administrator | Origin::Fixed => None,
         }
     }
@@ -125,9 +139,17 @@ impl Client {
     /// The label on the consent page.
     pub const fn label(&self) -> TrustLabel {
         match self.origin {
-            Origin::Dynamic => TrustLabel::Unverified,
+            Origin::Dynamic | Origin::Document(_) => TrustLabel::Unverified,
             Origin::Administrator | Origin::Fixed => TrustLabel::Registered,
         }
+    }
+
+    /// The host, with an unusual port, of the document in which it describes itself.
+    pub fn document_host(&self) -> Option<&str> {
+        let document = matches!(self.origin, Origin::Document(_));
+        // A document's identifier was read as a URL in its normal form: what stands between `//` and the next `/` is its authority.
+        let (_, rest) = self.id.as_str().split_once("//").filter(|_| document)?;
+        rest.split('/').next()
     }
 
     /// The authentication method in the words of RFC 7591.

@@ -25,7 +25,8 @@ use super::{
     grant::{EndReason, Ended, Grant, Method},
     ids::{GrantId, OrganizationId, SessionId, UserId},
     policy::{
-        KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy, TokenPolicy,
+        ClientDocumentPolicy, KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError,
+        SessionPolicy, TokenPolicy,
     },
     refresh::RefreshToken,
     resource::{Access, PermissionMode, Resource},
@@ -69,6 +70,13 @@ pub(super) fn policy() -> Policy {
             overall: 2000,
             max_tier: None,
             unused_ttl: Seconds::hours(24),
+        },
+        client_documents: ClientDocumentPolicy {
+            enabled: true,
+            allowed_hosts: vec![],
+            denied_hosts: vec![],
+            ports: vec![443],
+            per_address: 60,
         },
         limits: Limits {
             token_failures: 500,

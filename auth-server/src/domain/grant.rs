@@ -55,6 +55,8 @@ pub struct Grant {
 pub enum Method {
     /// The client registered itself (RFC 7591).
     DynamicRegistration,
+    /// The client describes itself in a document (Client ID Metadata Document).
+    Document,
     /// The client is the one of the configuration.
     Fixed,
     /// An administrator registered the client.
@@ -63,12 +65,13 @@ pub enum Method {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 3] = [Self::DynamicRegistration, Self::Fixed, Self::Registered];
+    pub const ALL: [Self; 4] = [Self::DynamicRegistration, Self::Document, Self::Fixed, Self::Registered];
 
     /// The word in the store and in lists.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DynamicRegistration => "dcr",
+            Self::Document => "cimd",
             Self::Fixed => "fixed",
             Self::Registered => "registered",
         }
@@ -83,6 +86,7 @@ impl Method {
     pub const fn of(client: &Client) -> Self {
         match client.origin {
             Origin::Dynamic => Self::DynamicRegistration,
+            Origin::Document(_) => Self::Document,
             Origin::Fixed => Self::Fixed,
             Origin::Administrator => Self::Registered,
         }

@@ -1,6 +1,7 @@
 //! What Doorward decides: pure functions on plain data. No I/O and no clock: `now` is a parameter, and so is the source
 //! of random bits where a new identifier is made.
 
+pub mod address;
 pub mod admin_key;
 pub mod amendment;
 pub mod api_key;
@@ -10,6 +11,7 @@ pub mod authorize;
 pub mod backchannel_logout;
 pub mod client;
 pub mod client_auth;
+pub mod client_document;
 pub mod code;
 pub mod consent;
 pub mod email;

@@ -10,7 +10,7 @@ use doorward_shared::{
     time::{Seconds, Timestamp},
 };
 
-use super::upstream::Provider;
+use super::{client_document::HostPattern, upstream::Provider};
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Policy {
     pub session: SessionPolicy,
     /// Rules of self-registration.
     pub registration: RegistrationPolicy,
+    /// Rules of clients that describe themselves in a document.
+    pub client_documents: ClientDocumentPolicy,
     /// Brakes on guessing.
     pub limits: Limits,
     /// The public client that exists from the start.
@@ -138,6 +140,21 @@ pub struct RegistrationPolicy {
     pub max_tier: Option<String>,
     /// A registration that was never used is forgotten after this.
     pub unused_ttl: Seconds,
+}
+
+/// Rules of clients whose identifier is the URL of a metadata document.
+#[derive(Clone, Debug)]
+pub struct ClientDocumentPolicy {
+    /// Whether they are accepted.
+    pub enabled: bool,
+    /// Hosts from which documents are accepted; none of them means all.
+    pub allowed_hosts: Vec<HostPattern>,
+    /// Hosts from which none is.
+    pub denied_hosts: Vec<HostPattern>,
+    /// Ports from which documents are fetched.
+    pub ports: Vec<u16>,
+    /// Fetches a minute for one network.
+    pub per_address: u32,
 }
 
 /// Brakes on guessing.

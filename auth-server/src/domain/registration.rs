@@ -54,9 +54,10 @@ pub fn admit(
     })
 }
 
-fn check_addresses(metadata: &ClientMetadata, policy: &Policy) -> Result<(), OAuthError> {
-    let named = metadata.redirect_uris.iter().chain(&metadata.post_logout_redirect_uris);
-    if named.into_iter().any(|uri| points_to(&policy.issuer, uri.as_str())) {
+/// Refuses an address of this server's own.
+pub(super) fn check_addresses(metadata: &ClientMetadata, policy: &Policy) -> Result<(), OAuthError> {
+    let mut named = metadata.redirect_uris.iter().chain(&metadata.post_logout_redirect_uris);
+    if named.any(|uri| points_to(&policy.issuer, uri.as_str())) {
         return Err(OAuthError::new(
             ErrorCode::InvalidRedirectUri,
             "a redirect URI cannot point to the authorization server itself",

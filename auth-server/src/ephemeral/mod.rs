@@ -18,7 +18,9 @@
 //! - *Link offers* hold what a provider said about somebody whose address an account here has. The person proves that account
 //!   before anything of it is written, and what was linked once cannot be linked again.
 //! - *Questions to upstream providers* and those that are away bound work.
-//! - *Counters of pending requests and of registrations* bound work and room, not rights.
+//! - *Client metadata documents* are what anybody can fetch. Each process keeps its own and trusts no other with them: a redirect URI
+//!   that somebody wrote into Redis would be one that a client never published. One that is lost is fetched again.
+//! - *Counters of pending requests, of registrations and of fetched documents* bound work and room, not rights.
 //! - *Counters of resets* bound how many mails somebody can be sent. Links that were sent are in the store, and a newer one
 //!   replaces the older.
 //! - *Failed sign-ins and failed token requests* slow guesses down. The secrets of clients, codes and tokens have 128
@@ -38,7 +40,7 @@ use doorward_shared::time::{Seconds, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use self::{line::Line, memory::Memory, redis::Redis};
-use crate::domain::{policy::Policy, throttle::Failures, upstream::Asserted};
+use crate::domain::{client_document::LAST_GOOD, policy::Policy, throttle::Failures, upstream::Asserted};
 
 /// A key space: what it is called, what it holds, how long a value lasts, and how much room there is in the memory of this
 /// process. Each has its own shelf, so that a flood of one kind pushes out nothing of another.
@@ -114,6 +116,17 @@ pub struct LinkOffer {
     pub request: Option<String>,
 }
 
+/// A client metadata document that was fetched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeptDocument {
+    /// The document.
+    pub body: String,
+    /// When it was fetched.
+    pub read_at: Timestamp,
+    /// Until when it need not be fetched again.
+    pub good_until: Timestamp,
+}
+
 /// Requests that wait, by their identifier.
 pub const PENDING_REQUESTS: Slot<PendingRequest> =
     Slot::new("pending requests", |policy| policy.session.pending_request, 256 * MIB);
@@ -143,6 +156,13 @@ pub const UPSTREAM_AWAY: Slot<bool> =
 pub const TOKEN_FAILURES: Slot<u32> = Slot::new("token failures", |_| Seconds::minutes(1), 8 * MIB);
 /// Challenges for passkeys that were answered; longer than one is good.
 pub const USED_CHALLENGES: Slot<u32> = Slot::new("used challenges", |_| Seconds::minutes(10), 8 * MIB);
+/// Client metadata documents, by their URL. Only ever in the memory of a process.
+pub const CLIENT_DOCUMENTS: Slot<KeptDocument> =
+    Slot::new("client metadata documents", |_| LAST_GOOD, 32 * MIB);
+/// Client metadata documents that could not be had a moment ago: what stands in for one is then not made to wait again.
+pub const DOCUMENTS_AWAY: Slot<bool> = Slot::new("documents that are away", |_| Seconds::minutes(1), MIB);
+/// Fetches of client metadata documents, by the network of who asked.
+pub const DOCUMENT_FETCHES: Slot<u32> = Slot::new("document fetches", |_| Seconds::minutes(1), 8 * MIB);
 /// Registrations by network.
 pub const REGISTRATIONS: Slot<u32> = Slot::new("registrations", |_| Seconds::hours(1), 8 * MIB);
 /// Resets that were asked for, by account.

@@ -8,7 +8,12 @@ use doorward_shared::{
     time::Timestamp,
 };
 
-use super::{Context, Peer, clients, id_token::read_hint, login, reach};
+use super::{
+    Context, Peer,
+    client_documents::{self, NoClient},
+    id_token::read_hint,
+    login, reach,
+};
 use crate::{
     domain::{
         audit::{Action, Actor, Event},
@@ -73,12 +78,24 @@ pub enum Stopped {
     /// The answer did not come from the page.
     #[error(transparent)]
     Tampered(#[from] Tampered),
+    /// There is no client, because its document is of no use.
+    #[error(transparent)]
+    NoClient(NoClient),
     /// Too many requests wait in this network.
     #[error("too many sign-ins were begun in this network")]
     Crowded,
     /// The store failed before there was anybody to redirect to.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NoClient> for Stopped {
+    fn from(no_client: NoClient) -> Self {
+        match no_client {
+            NoClient::Store(error) => Self::Store(error),
+            other => Self::NoClient(other),
+        }
+    }
 }
 
 /// Begins with a request from a client.
@@ -184,7 +201,7 @@ async fn advance(
     now: Timestamp,
 ) -> Result<Next, Stopped> {
     let parsed = Parsed::parse(&pending.query)?;
-    let client = clients::find(ctx, parsed.client_id()).await?;
+    let client = client_documents::find(ctx, parsed.client_id(), visitor.peer, now).await?;
     let bound = parsed.bind(client, &ctx.policy)?;
     // From here on the client has a proven address, and even a fault of ours is its to know (RFC 6749 §4.1.2.1).
     let address = bound.address().clone();
@@ -249,6 +266,7 @@ async fn proceed(
     match paused {
         Ok(consented) => {
             let address = consented.address().clone();
+            client_documents::store(ctx, consented.client(), visitor.peer, now).await?;
             let code = Secret::<AuthorizationCode>::generate(ctx.entropy.as_ref());
             let grant = GrantId::generate(now, ctx.entropy.as_ref());
             let (location, issued) = consented.issue(&code, grant, &ctx.policy, now);

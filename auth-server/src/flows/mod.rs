@@ -9,6 +9,7 @@ pub mod backchannel_logout;
 pub mod backup;
 mod challenge;
 pub mod client_configuration;
+pub mod client_documents;
 pub mod clients;
 pub mod clock;
 mod ends;
@@ -53,6 +54,7 @@ use crate::{
     ephemeral::Ephemeral,
     keys::{KeyRing, SignError, Tags},
     mail::Mail,
+    outbound::Outbound,
     password::Passwords,
     store::{Store, StoreError},
     upstream::{RelyingParties, Upstream},
@@ -64,6 +66,10 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// What may be lost.
     pub ephemeral: Ephemeral,
+    /// Documents of clients that this process fetched.
+    pub documents: Ephemeral,
+    /// The way to where strangers point.
+    pub outbound: Outbound,
     /// What this replica knows of the revocation feed.
     pub feed: feed::Feed,
     /// The key that signs checkpoints of the audit trail.

@@ -26,6 +26,9 @@ pub trait Clients: Send + Sync {
     /// Stores a client that the configuration describes, or brings the stored one in line with it. Its grants and its ceilings
     /// stay.
     async fn put_configured_client(&self, client: &Client) -> Result<()>;
+    /// Stores a client as its document describes it now, unless the identifier belongs to a client that came here in another way.
+    /// What an administrator said of the client stays. The event is written when it was not known before.
+    async fn put_document_client(&self, client: &Client, event: &Event) -> Result<()>;
     /// The client with this identifier.
     async fn client(&self, id: &ClientId) -> Result<Option<Client>>;
     /// All clients, newest first.
@@ -54,8 +57,8 @@ pub trait Clients: Send + Sync {
     async fn replace_registration(&self, replacement: &Replacement, event: &Event) -> Result<Applied>;
     /// Removes a client by its own word. `Lost`: the token is another one by now, or the client is disabled or gone.
     async fn deregister(&self, deregistration: &Deregistration, event: &Event) -> Result<Applied>;
-    /// Forgets clients that registered themselves before `before` and have no grant, not even an ended one that is still
-    /// remembered. Answers how many.
+    /// Forgets clients that registered themselves, or came with a document, before `before` and have no grant, not even an ended
+    /// one that is still remembered. Answers how many.
     async fn forget_unused_clients(&self, before: Timestamp) -> Result<u64>;
 }
 

@@ -12,7 +12,7 @@ use doorward::{
 };
 use doorward_shared::{
     client_id::ClientId, client_metadata::About, redirect_uri::RedirectUri, revocation::Claim,
-    token::GrantType,
+    time::Timestamp, token::GrantType,
 };
 
 use crate::{
@@ -27,6 +27,8 @@ on_each_backend! {
     a_configured_client_follows_its_configuration_and_keeps_its_grants,
     a_client_is_changed_as_it_was_decided_and_once,
     a_change_that_leaves_less_revokes_the_tokens_from_before_and_ends_nothing,
+    a_document_client_follows_its_document_and_keeps_what_an_administrator_said,
+    a_document_never_takes_the_place_of_a_client_that_came_in_another_way,
     a_client_has_two_secrets_at_most_and_the_oldest_goes_first,
     deleting_a_client_ends_its_grants_and_nobody_elses,
     a_deleted_client_that_comes_back_finds_no_live_grant,
@@ -268,6 +270,51 @@ async fn a_grant_that_is_made_while_its_client_is_deleted_never_lives(backend: &
     }
 }
 
+fn document(id: &str, read_at: Timestamp) -> Client {
+    Client { origin: Origin::Document(read_at), ..client(id) }
+}
+
+async fn a_document_client_follows_its_document_and_keeps_what_an_administrator_said(backend: &Backend) {
+    let store = backend.store().await;
+    let first = document("https://app.test/c.json", at(5));
+    store.put_document_client(&first, &event()).await.unwrap();
+    assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &first));
+    let sweep = barred_client(&first.id, at(6));
+    assert_eq!(store.disable_client(&first.id, &sweep, &event()).await.unwrap(), Applied::Done);
+
+    let stored = store.client(&first.id).await.unwrap().unwrap();
+    let later = Client {
+        name: Some("Renamed".to_owned()),
+        redirect_uris: vec![RedirectUri::from_registered("https://app.test/new".to_owned())],
+        created_at: at(99),
+        disabled_at: None,
+        ceiling: Some("write".to_owned()),
+        ..document("https://app.test/c.json", at(7))
+    };
+    store.put_document_client(&later, &event()).await.unwrap();
+    let expected = Client {
+        created_at: stored.created_at,
+        disabled_at: stored.disabled_at,
+        revoked_until: stored.revoked_until,
+        ceiling: stored.ceiling,
+        ..later
+    };
+    assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &expected));
+    // A replica with an older copy does not bring it back.
+    store.put_document_client(&document("https://app.test/c.json", at(6)), &event()).await.unwrap();
+    assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &expected));
+}
+
+async fn a_document_never_takes_the_place_of_a_client_that_came_in_another_way(backend: &Backend) {
+    let store = backend.store().await;
+    let by_hand = Client { origin: Origin::Administrator, ..client("https://app.test/c.json") };
+    assert_eq!(store.insert_client(&by_hand, &event()).await.unwrap(), Applied::Done);
+    let published =
+        Client { name: Some("Impostor".to_owned()), ..document("https://app.test/c.json", at(9)) };
+    store.put_document_client(&published, &event()).await.unwrap();
+    assert!(same(&store.client(&by_hand.id).await.unwrap().unwrap(), &by_hand));
+}
+
 async fn unused_registrations_are_forgotten_and_used_ones_are_not(backend: &Backend) {
     let world = World::new(backend).await;
     world.family().await;
@@ -276,7 +323,9 @@ async fn unused_registrations_are_forgotten_and_used_ones_are_not(backend: &Back
     for client in [&client("unused-1"), &client("unused-2"), &by_hand, &young] {
         assert_eq!(world.store.insert_client(client, &event()).await.unwrap(), Applied::Done);
     }
-    assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 2);
+    let published = document("https://app.test/c.json", at(1));
+    world.store.put_document_client(&published, &event()).await.unwrap();
+    assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 3);
     assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 0);
     let mut left: Vec<_> = world.store.clients().await.unwrap().into_iter().map(|client| client.id).collect();
     left.sort_by(|a, b| a.as_str().cmp(b.as_str()));

@@ -14,8 +14,8 @@ use doorward::{
         grant::Use,
         ids::{GrantId, OrganizationId, SessionId, UserId},
         policy::{
-            KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError, SessionPolicy,
-            TokenPolicy,
+            ClientDocumentPolicy, KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError,
+            SessionPolicy, TokenPolicy,
         },
         refresh::{self, RefreshToken, Rotation},
         resource::{Access, PermissionMode, Resource},
@@ -88,6 +88,13 @@ pub(crate) fn policy() -> Policy {
             overall: 100,
             max_tier: None,
             unused_ttl: Seconds::days(7),
+        },
+        client_documents: ClientDocumentPolicy {
+            enabled: true,
+            allowed_hosts: vec![],
+            denied_hosts: vec![],
+            ports: vec![443],
+            per_address: 10,
         },
         limits: Limits {
             token_failures: 10,

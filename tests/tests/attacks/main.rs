@@ -9,6 +9,7 @@ mod authorization_request;
 mod browser;
 mod client_authentication;
 mod client_configuration;
+mod client_documents;
 mod code;
 mod consent;
 mod cookies;

@@ -71,8 +71,8 @@ async fn a_lower_ceiling_counts_at_once_for_what_was_allowed_before_and_a_higher
     for (wrong, why) in [
         (&["--ceiling", "everything"][..], "known tiers"),
         (&["--ceiling-node", "Globex"], "no organization"),
-        (&["--name", "Verified"], "registered itself"),
-        (&["--redirect-uri", "https://elsewhere.test/cb"], "registered itself"),
+        (&["--name", "Verified"], "describes itself"),
+        (&["--redirect-uri", "https://elsewhere.test/cb"], "describes itself"),
     ] {
         let refused = set(wrong);
         assert_eq!(refused.code, 1, "{wrong:?}");

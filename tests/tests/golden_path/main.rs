@@ -2,6 +2,7 @@
 //! when it does not. Each test has a house of its own, and each runs on both stores.
 
 mod ceilings;
+mod client_documents;
 mod confidential;
 mod consent;
 mod discovery;

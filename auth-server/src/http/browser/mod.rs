@@ -30,6 +30,7 @@ use crate::{
     flows::{
         Peer,
         authorize::{Next, Outcome, Stopped, Visitor},
+        client_documents::NoClient,
     },
     store::StoreError,
 };
@@ -129,6 +130,7 @@ pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
             error.to_string(),
             "Nothing was sent there. Remove the server from the application and add it again; if a link brought you here, close this page.",
         ),
+        Stopped::NoClient(no_client) => no_client_words(no_client),
         Stopped::Gone => (
             StatusCode::BAD_REQUEST,
             "request_gone",
@@ -154,6 +156,34 @@ pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
         Stopped::Store(error) => return store_trouble(site, error),
     };
     problem(site, &Problem { status, code, what: &what, next, reason: None })
+}
+
+/// Why a document of a client is of no use. Of what could not be loaded nothing is told: it may be a host that only this server
+/// reaches.
+fn no_client_words(no_client: &NoClient) -> (StatusCode, &'static str, String, &'static str) {
+    let (status, code, next) = match no_client {
+        NoClient::NotAccepted(_) => (
+            StatusCode::BAD_REQUEST,
+            "client_not_accepted",
+            "Ask whoever runs this server to accept the application; nothing was sent to it.",
+        ),
+        NoClient::Unfit(_) => (
+            StatusCode::BAD_REQUEST,
+            "invalid_client_metadata",
+            "Tell the developer of the application what is written here.",
+        ),
+        NoClient::Crowded => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "Wait a minute and start again from the application.",
+        ),
+        NoClient::Unloaded | NoClient::Store(_) => (
+            StatusCode::BAD_REQUEST,
+            "client_metadata_unavailable",
+            "Wait a minute and start again from the application. If it stays, whoever runs this server finds the reason in its log.",
+        ),
+    };
+    (status, code, no_client.to_string(), next)
 }
 
 /// The database does not answer.

@@ -120,7 +120,7 @@ fn describe(policy: &Policy, ring: &Ring) -> AuthorizationServerMetadata {
         introspection_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post"]),
         code_challenge_methods_supported: texts(&[pkce::METHOD]),
         authorization_response_iss_parameter_supported: true,
-        client_id_metadata_document_supported: false,
+        client_id_metadata_document_supported: policy.client_documents.enabled,
         claims_supported: texts(&[
             "iss",
             "sub",

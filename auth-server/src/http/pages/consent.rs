@@ -42,6 +42,8 @@ struct ConsentTemplate<'a> {
     unverified: bool,
     mixed: bool,
     registered_on: String,
+    /// The host of the document in which it describes itself.
+    document: Option<&'a str>,
     redirect_uri: &'a str,
     target: TargetWords<'a>,
     resource: &'a Resource,
@@ -129,6 +131,7 @@ pub(in crate::http) fn consent(
         label: client.label().as_str(),
         unverified: client.label() == TrustLabel::Unverified,
         registered_on: day(client.created_at),
+        document: client.document_host(),
         redirect_uri: offer.redirect_uri,
         target,
         resource,

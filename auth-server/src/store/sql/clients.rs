@@ -13,13 +13,13 @@ use sqlx::query::Query;
 
 use super::{
     Database, Db, audit, ends, feed, retry,
-    rows::{self, client_columns, json_about, json_backchannel_logout, json_list, origin_word},
+    rows::{self, client_columns, json_about, json_backchannel_logout, json_list},
 };
 use crate::{
     domain::{
         amendment::Amendment,
         audit::Event,
-        client::{Client, Credentials},
+        client::{Client, Credentials, Origin},
         registration::{Deregistration, Replacement},
         revocation::Sweep,
     },
@@ -30,8 +30,8 @@ macro_rules! insert {
     () => {
         "insert into clients (id, name, origin, redirect_uris, post_logout_redirect_uris, grant_types, auth_method, secret_hash,
         former_secret_hash, registration_token_hash, ceiling, ceiling_places, backchannel_logout, created_at, disabled_at,
-        revoked_until, about)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+        revoked_until, about, document_read_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
     };
 }
 
@@ -55,6 +55,10 @@ impl Clients for Database {
         ));
         bind(put, client).execute(&self.writer).await?;
         Ok(())
+    }
+
+    async fn put_document_client(&self, client: &Client, event: &Event) -> Result<()> {
+        retry(|| self.try_put_document_client(client, event)).await
     }
 
     async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
@@ -173,6 +177,33 @@ impl Database {
         Ok(Applied::Done)
     }
 
+    async fn try_put_document_client(&self, client: &Client, event: &Event) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let revoked_until = ends::revoked_until(Claim::ClientId, client.id.as_str(), &mut tx).await?;
+        let new = Client { revoked_until, ..client.clone() };
+        let insert = sqlx::query(concat!(insert!(), " on conflict do nothing"));
+        if bind(insert, &new).execute(&mut *tx).await?.rows_affected() == 1 {
+            audit::record(event, &mut tx).await?;
+        } else {
+            let sql = "update clients set name = $1, redirect_uris = $2, post_logout_redirect_uris = $3, grant_types = $4,
+                auth_method = $5, about = $6, document_read_at = $7
+                where id = $8 and origin = 'document' and document_read_at <= $7";
+            sqlx::query(sql)
+                .bind(client.name.as_deref())
+                .bind(json_list(client.redirect_uris.iter().map(RedirectUri::as_str)))
+                .bind(json_list(client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
+                .bind(json_list(client.grant_types.iter().copied().map(GrantType::as_str)))
+                .bind(client.auth_method().as_str())
+                .bind(json_about(&client.about))
+                .bind(read_at(client))
+                .bind(client.id.as_str())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     pub(super) async fn try_change_secret(
         &self,
         change: Query<'_, Db, Arguments>,
@@ -252,7 +283,7 @@ impl Database {
 
     /// A client that gets its first grant right now makes the deletion fail on the foreign key; the retry leaves it alone.
     async fn try_forget_unused_clients(&self, before: Timestamp) -> Result<u64> {
-        let sql = "delete from clients where origin = 'dynamic' and created_at < $1
+        let sql = "delete from clients where origin in ('dynamic', 'document') and created_at < $1
             and not exists (select 1 from grants where grants.client_row = clients.id)";
         Ok(sqlx::query(sql).bind(before.seconds()).execute(&self.writer).await?.rows_affected())
     }
@@ -275,7 +306,7 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
     query
         .bind(client.id.as_str())
         .bind(client.name.as_deref())
-        .bind(origin_word(client.origin))
+        .bind(client.origin.as_str())
         .bind(json_list(client.redirect_uris.iter().map(RedirectUri::as_str)))
         .bind(json_list(client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
         .bind(json_list(client.grant_types.iter().copied().map(GrantType::as_str)))
@@ -290,4 +321,13 @@ fn bind<'q>(query: Query<'q, Db, Arguments>, client: &'q Client) -> Query<'q, Db
         .bind(client.disabled_at.map(Timestamp::seconds))
         .bind(client.revoked_until.map(Timestamp::seconds))
         .bind(json_about(&client.about))
+        .bind(read_at(client))
+}
+
+/// When its document was read, for a client that has one.
+fn read_at(client: &Client) -> Option<i64> {
+    match client.origin {
+        Origin::Document(read_at) => Some(read_at.seconds()),
+        Origin::Dynamic | Origin::Administrator | Origin::Fixed => None,
+    }
 }

@@ -73,7 +73,7 @@ macro_rules! client_columns {
         clients.backchannel_logout as "clients.backchannel_logout",
         clients.created_at as "clients.created_at",
         clients.disabled_at as "clients.disabled_at", clients.revoked_until as "clients.revoked_until",
-        clients.about as "clients.about""#
+        clients.about as "clients.about", clients.document_read_at as "clients.document_read_at""#
     };
 }
 
@@ -191,7 +191,7 @@ pub(super) fn client(row: &Row) -> Result<Client> {
     Ok(Client {
         id: read(row, "clients.id", |text| ClientId::parse(text).ok())?,
         name: cell(row, "clients.name")?,
-        origin: read(row, "clients.origin", origin)?,
+        origin: origin(row)?,
         redirect_uris: list(row, "clients.redirect_uris", address)?,
         post_logout_redirect_uris: list(row, "clients.post_logout_redirect_uris", address)?,
         grant_types: list(row, "clients.grant_types", GrantType::parse)?,
@@ -223,19 +223,11 @@ fn address(text: &str) -> Option<RedirectUri> {
     Some(RedirectUri::from_registered(text.to_owned()))
 }
 
-/// The word for how a client came here.
-pub(super) const fn origin_word(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Dynamic => "dynamic",
-        Origin::Administrator => "administrator",
-        Origin::Fixed => "fixed",
-    }
-}
-
-fn origin(text: &str) -> Option<Origin> {
-    [Origin::Dynamic, Origin::Administrator, Origin::Fixed]
-        .into_iter()
-        .find(|origin| origin_word(*origin) == text)
+fn origin(row: &Row) -> Result<Origin> {
+    let read_at = maybe_time(row, "clients.document_read_at")?;
+    let document = read_at.map(Origin::Document);
+    let origins = [Some(Origin::Dynamic), document, Some(Origin::Administrator), Some(Origin::Fixed)];
+    read(row, "clients.origin", |text| origins.into_iter().flatten().find(|origin| origin.as_str() == text))
 }
 
 pub(super) fn resource(row: &Row) -> Result<Resource> {

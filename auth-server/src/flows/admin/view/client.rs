@@ -21,6 +21,9 @@ pub struct Client {
     pub client_name: Option<String>,
     /// What the consent page says of it: `unverified` or `registered`.
     pub label: String,
+    /// How it came here: `dynamic`, it registered itself; `document`, its identifier is the URL of its document;
+    /// `administrator`; `fixed`, the configuration describes it.
+    pub origin: String,
     /// How it proves itself (RFC 7591).
     pub token_endpoint_auth_method: String,
     /// How many secrets are good: two between a rotation and the end of the former one.
@@ -70,6 +73,7 @@ impl From<&client::Client> for Client {
             client_id: client.id.to_string(),
             client_name: client.name.clone(),
             label: client.label().as_str().to_owned(),
+            origin: client.origin.as_str().to_owned(),
             token_endpoint_auth_method: client.auth_method().as_str().to_owned(),
             secrets: match client.credentials {
                 Credentials::Public => 0,
