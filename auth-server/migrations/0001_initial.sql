@@ -226,6 +226,8 @@ create table grants (
     revoked_until bigint,
     ended_at bigint,
     end_reason text,
+    strange_retries bigint not null default 0,
+    strange_since bigint not null default 0,
     check ((ended_at is null) = (end_reason is null)),
     check (ended_at is not null or (client_row is not null and resource_row is not null))
 );
@@ -281,6 +283,8 @@ create table refresh_tokens (
     created_at bigint not null,
     expires_at bigint not null,
     spent_at bigint,
+    answer text,
+    check (answer is null or spent_at is not null),
     unique (grant_id, generation)
 );
 

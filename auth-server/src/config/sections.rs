@@ -208,20 +208,19 @@ fn refresh(reader: &mut Reader, token: &TokenPolicy, warnings: &mut Vec<String>)
             duration::words(token.access_ttl)
         ));
     }
-    let window = reader.optional("refresh.retry_window").unwrap_or_default();
-    if duration::parse(&window) != Some(Seconds::new(0)) {
-        reader.refuse(
-            "refresh.retry_window",
-            format_args!(
-                "{window:?} is not supported: in this version a refresh token can be used once and never retried; write 0s \
-                 or leave it out"
-            ),
-        );
+    let retry_window = reader.duration("refresh.retry_window", Seconds::new(0)..=Seconds::minutes(1));
+    if retry_window > Seconds::new(0) {
+        warnings.push(format!(
+            "refresh.retry_window ({}): whoever copies a refresh token and comes within {} of its owner is not seen at once; \
+             docs/refresh.md says what that means",
+            reader.source("refresh.retry_window"),
+            duration::words(retry_window)
+        ));
     }
     let words =
         [("refresh_replayed", ReplayError::RefreshReplayed), ("invalid_grant", ReplayError::InvalidGrant)];
     let replay_error = reader.choice("refresh.replay_error", &words)?;
-    Some(RefreshPolicy { idle, absolute, replay_error })
+    Some(RefreshPolicy { idle, absolute, replay_error, retry_window })
 }
 
 fn session(reader: &mut Reader) -> SessionPolicy {

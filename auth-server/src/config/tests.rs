@@ -147,7 +147,7 @@ fn every_value_that_makes_no_sense_is_refused_with_what_to_write_instead() {
         ("token", "code_ttl = \"11m\"", "from 1s to 10m"),
         ("refresh", "absolute = \"1d\"", "refresh.idle (default): it is longer than refresh.absolute = 1d"),
         ("refresh", "replay_error = \"invalid_grand\"", "did you mean invalid_grant?"),
-        ("refresh", "retry_window = \"10s\"", "used once and never retried; write 0s"),
+        ("refresh", "retry_window = \"61s\"", "1m"),
         ("session", "idle = \"13h\"", "longer than session.absolute = 12h"),
         ("registration", "app_schemes = [\"javascript\"]", "remove it"),
         ("registration", "app_schemes = [\"Cursor:\"]", "without a colon"),

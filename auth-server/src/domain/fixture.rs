@@ -28,7 +28,7 @@ use super::{
         ClientDocumentPolicy, KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError,
         SessionPolicy, TokenPolicy,
     },
-    refresh::RefreshToken,
+    refresh::{RefreshToken, retry::Strangers},
     resource::{Access, PermissionMode, Resource},
     session::{Freshness, SignedIn},
     session::{Session, SignInMethod},
@@ -57,6 +57,7 @@ pub(super) fn policy() -> Policy {
             idle: Seconds::days(30),
             absolute: Seconds::days(90),
             replay_error: ReplayError::RefreshReplayed,
+            retry_window: Seconds::new(0),
         },
         session: SessionPolicy {
             idle: Seconds::minutes(30),
@@ -209,5 +210,8 @@ pub(super) fn refresh_token() -> RefreshToken {
         generation: 3,
         expires_at: NOW.plus(Seconds::days(30)),
         spent_at: None,
+        answer: None,
+        successor_waits: false,
+        strangers: Strangers::NONE,
     }
 }

@@ -103,6 +103,8 @@ pub struct RefreshPolicy {
     pub absolute: Seconds,
     /// What a replay is answered with.
     pub replay_error: ReplayError,
+    /// For so long after its use a refresh token gets the same answer again, if its successor was not used; 0: never.
+    pub retry_window: Seconds,
 }
 
 /// The wire code of a replayed refresh token.

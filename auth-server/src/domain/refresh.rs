@@ -1,7 +1,9 @@
 //! Refresh tokens: used once, rotated, and the whole family ends at the first sign of a copy (RFC 9700 §4.14.2).
 //!
-//! The verdict is the whole rule. A retry window would be one more verdict (hand out the sealed answer again) and one
-//! more arm in the flow; nothing else would know.
+//! The verdict is the whole rule. Where the operator gives clients a time to ask again (`refresh.retry_window`), [`retry`] says
+//! when a spent token gets the same answer once more; without one it never does.
+
+pub mod retry;
 
 use std::error::Error;
 
@@ -14,6 +16,7 @@ use doorward_shared::{
     token::Refresh,
 };
 
+use self::retry::{KeptAnswer, Retry, Second, Sender, Strangers};
 use super::{
     client_auth::AuthenticatedClient,
     grant::{Barred, EndReason, Grant, may_issue},
@@ -39,6 +42,12 @@ pub struct RefreshToken {
     pub expires_at: Timestamp,
     /// When it was used.
     pub spent_at: Option<Timestamp>,
+    /// What it was answered with, where that is kept for a retry.
+    pub answer: Option<KeptAnswer>,
+    /// True for a used token whose successor was not used yet.
+    pub successor_waits: bool,
+    /// Retries of the family that came from somewhere else.
+    pub strangers: Strangers,
 }
 
 /// A refresh token to be stored. Only verdicts hold one.
@@ -94,6 +103,8 @@ impl NewRefreshToken {
 pub enum Verdict<'a> {
     /// Spend it and hand out its successor, with an access token for this resource.
     Rotate(Rotation, &'a Resource),
+    /// It was used a moment ago by the same client, which asks for the same again. Hand out the same answer.
+    Retry(Retry),
     /// It was used before: somebody has a copy. End the family.
     Replay(Revocation),
     /// Nobody may have tokens on this grant any more. End the family, without alarm.
@@ -109,9 +120,22 @@ pub struct Rotation {
     successor: NewRefreshToken,
     allowance: Allowance,
     narrowed_to: Option<Scope>,
+    answer: Option<KeptAnswer>,
 }
 
 impl Rotation {
+    /// Keeps the answer with the token that is spent.
+    #[must_use]
+    pub fn keeping(mut self, answer: KeptAnswer) -> Self {
+        self.answer = Some(answer);
+        self
+    }
+
+    /// The answer, where it is to be kept for a retry.
+    pub const fn answer(&self) -> Option<&KeptAnswer> {
+        self.answer.as_ref()
+    }
+
     /// What the grant allowed when this was decided. Narrowed since, it has to be decided anew.
     pub const fn allowance(&self) -> &Allowance {
         &self.allowance
@@ -164,7 +188,7 @@ pub fn replayed(policy: &RefreshPolicy) -> OAuthError {
 pub fn decide<'a>(
     token: &RefreshToken,
     who: &AuthenticatedClient<'_>,
-    asked: &Refresh,
+    (asked, from): (&Refresh, &Sender),
     resource: Option<&'a Resource>,
     fresh: SecretHash<RefreshTokenKind>,
     policy: &Policy,
@@ -176,13 +200,21 @@ pub fn decide<'a>(
     }
     // Before anything else that the request says: whatever is asked for with a copy, it is a copy. One of a family that is
     // over is told so too; of many that race, all but one hear the same.
-    if token.spent_at.is_some() {
-        return Verdict::Replay(Revocation::new(
-            grant.id.clone(),
-            EndReason::RefreshReplayed,
-            &policy.token,
-            now,
-        ));
+    if let Some(spent_at) = token.spent_at {
+        let allowed = || may_issue(grant, &token.user, who.client(), resource, now).map(drop);
+        return match retry::decide(token, spent_at, asked, from, &policy.refresh, now) {
+            Second::Same(retry) => match allowed() {
+                Ok(()) => Verdict::Retry(retry),
+                Err(barred) => end(grant, barred, policy, now),
+            },
+            Second::Other => Verdict::Refuse(refused("a retry that asks for something else")),
+            Second::Replay => Verdict::Replay(Revocation::new(
+                grant.id.clone(),
+                EndReason::RefreshReplayed,
+                &policy.token,
+                now,
+            )),
+        };
     }
     if grant.ended.is_some() || now >= grant.expires_at {
         return Verdict::Refuse(refused("the grant has ended"));
@@ -202,12 +234,7 @@ pub fn decide<'a>(
     }
     let resource = match may_issue(grant, &token.user, who.client(), resource, now) {
         Ok(resource) => resource,
-        Err(barred) => {
-            return Verdict::End(
-                Revocation::new(grant.id.clone(), EndReason::NotAllowed, &policy.token, now),
-                barred,
-            );
-        }
+        Err(barred) => return end(grant, barred, policy, now),
     };
     if now >= token.expires_at {
         return Verdict::Refuse(refused("unused for too long"));
@@ -216,7 +243,12 @@ pub fn decide<'a>(
     let successor = NewRefreshToken { generation: token.generation + 1, ..first };
     let narrowed_to = asked.scope.clone().filter(|scope| !scope.is_empty());
     let allowance = grant.allowance.clone();
-    Verdict::Rotate(Rotation { spent: token.hash, successor, allowance, narrowed_to }, resource)
+    let rotation = Rotation { spent: token.hash, successor, allowance, narrowed_to, answer: None };
+    Verdict::Rotate(rotation, resource)
+}
+
+fn end<'a>(grant: &Grant, barred: Barred, policy: &Policy, now: Timestamp) -> Verdict<'a> {
+    Verdict::End(Revocation::new(grant.id.clone(), EndReason::NotAllowed, &policy.token, now), barred)
 }
 
 /// Decides on a revocation by the client (RFC 7009 §2.1): any token of the family, spent or not, ends it.
@@ -257,7 +289,15 @@ mod tests {
         now: Timestamp,
     ) -> Verdict<'static> {
         let who = authenticate(client, &PresentedProof::None).unwrap();
-        decide(token, &who, asked, Some(&RESOURCE), fixture::hash(), &fixture::policy(), now)
+        decide(
+            token,
+            &who,
+            (asked, &Sender::default()),
+            Some(&RESOURCE),
+            fixture::hash(),
+            &fixture::policy(),
+            now,
+        )
     }
 
     fn verdict(token: &RefreshToken, asked: &Refresh) -> Verdict<'static> {
@@ -348,7 +388,16 @@ mod tests {
         let client = fixture::client();
         let who = authenticate(&client, &PresentedProof::None).unwrap();
         let token = fixture::refresh_token();
-        let gone = decide(&token, &who, &asked(), None, fixture::hash(), &fixture::policy(), NOW);
+        let asked = asked();
+        let gone = decide(
+            &token,
+            &who,
+            (&asked, &Sender::default()),
+            None,
+            fixture::hash(),
+            &fixture::policy(),
+            NOW,
+        );
         assert!(matches!(gone, Verdict::End(_, Barred::ResourceGone)));
     }
 

@@ -67,7 +67,12 @@ impl DataKey {
     }
 }
 
-fn seal(key: &[u8; 32], context: &str, plain: &[u8], entropy: &dyn Entropy) -> Result<String, KeyError> {
+pub(super) fn seal(
+    key: &[u8; 32],
+    context: &str,
+    plain: &[u8],
+    entropy: &dyn Entropy,
+) -> Result<String, KeyError> {
     let mut nonce = [0_u8; NONCE_LEN];
     entropy.fill(&mut nonce);
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| KeyError::Encrypt)?);
@@ -79,7 +84,7 @@ fn seal(key: &[u8; 32], context: &str, plain: &[u8], entropy: &dyn Entropy) -> R
     Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &text].concat()))
 }
 
-fn open(key: &[u8; 32], context: &str, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn open(key: &[u8; 32], context: &str, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
     let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
     let (nonce, sealed) = bytes.split_first_chunk::<NONCE_LEN>()?;
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);

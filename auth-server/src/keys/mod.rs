@@ -3,6 +3,7 @@
 //! The key-encryption key opens one thing, the data key in the database; the data key seals private keys, and keys for single
 //! purposes are derived from it. So the key-encryption key can be replaced while servers run.
 
+mod answer;
 mod data_key;
 mod kek;
 mod ring;
@@ -12,6 +13,7 @@ use std::{io, path::PathBuf};
 use doorward_shared::jose::jws::SigningError;
 
 pub use self::{
+    answer::{open_answer, seal_answer},
     data_key::{DataKey, Tags},
     kek::{KeyEncryptionKey, Missing},
     ring::{KeyRing, Ring, SignError, Signer, seal_signing_key},

@@ -42,7 +42,7 @@ use crate::domain::{
     grant::{Grant, Method, State, Use},
     ids::{EventId, GrantId, OrganizationId, UserId},
     policy::SessionPolicy,
-    refresh::{RefreshToken, Rotation},
+    refresh::{RefreshToken, Rotation, retry::Counted},
     restore::Restoration,
     revocation::{Narrowing, Revocation, Sweep},
     signing_key::{Change, KeySet},
@@ -139,6 +139,8 @@ pub trait Grants: Send + Sync {
     async fn refresh_token(&self, hash: &SecretHash<RefreshTokenKind>) -> Result<Option<RefreshToken>>;
     /// Spends a refresh token and stores its successor. `Lost`: it was spent, or its grant was ended, meanwhile.
     async fn rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied>;
+    /// Counts a retry from somewhere else. `Lost`: another one was counted, or the grant was ended, meanwhile.
+    async fn count_retry(&self, counted: &Counted) -> Result<Applied>;
     /// Ends a grant, and with it everything that descends from it; the feed tells the resource servers. `Lost`: it was
     /// ended before.
     async fn end_grant(&self, revocation: &Revocation, event: &Event) -> Result<Applied>;

@@ -1,6 +1,16 @@
 //! Refresh tokens.
 
-use doorward::{domain::refresh::Verdict, store::Applied};
+use doorward::{
+    domain::{
+        policy::{Policy, RefreshPolicy},
+        refresh::{
+            Verdict,
+            retry::{KeptAnswer, Sender},
+        },
+    },
+    store::Applied,
+};
+use doorward_shared::{time::Seconds, token::Refresh};
 
 use crate::{
     backend::{Backend, at, race, secret},
@@ -10,6 +20,8 @@ use crate::{
 on_each_backend! {
     a_refresh_token_comes_back_with_all_that_its_use_depends_on,
     a_rotation_spends_the_token_and_stores_its_successor,
+    an_answer_is_kept_until_its_successor_was_used,
+    retries_from_elsewhere_are_counted_one_by_one,
     of_many_rotations_of_one_token_exactly_one_succeeds,
     a_rotation_that_cannot_store_its_successor_leaves_the_token_unspent,
     a_spent_token_is_recognised_as_a_replay_and_its_family_ends,
@@ -43,6 +55,55 @@ async fn a_rotation_spends_the_token_and_stores_its_successor(backend: &Backend)
         assert_eq!((next.generation, next.spent_at, &next.grant.id), (generation, None, &grant));
         token = fresh;
     }
+}
+
+fn kept() -> KeptAnswer {
+    let asked = Refresh { refresh_token: String::new(), scope: None, resource: None };
+    let sender = Sender { network: "192.0.2.0/24".to_owned(), agent: Some("client/1".to_owned()) };
+    KeptAnswer::new("sealed".to_owned(), &asked, sender)
+}
+
+async fn an_answer_is_kept_until_its_successor_was_used(backend: &Backend) {
+    let world = World::new(backend).await;
+    let (_, first) = world.family().await;
+    let (rotation, second) = world.rotation(&first).await;
+    assert_eq!(world.store.rotate(&rotation.keeping(kept()), &used()).await.unwrap(), Applied::Done);
+    let stored = world.store.refresh_token(&first.hash()).await.unwrap().unwrap();
+    assert_eq!((stored.answer, stored.successor_waits), (Some(kept()), true));
+    let stored = world.store.refresh_token(&second.hash()).await.unwrap().unwrap();
+    assert_eq!((stored.answer, stored.successor_waits), (None, false));
+
+    let (rotation, _) = world.rotation(&second).await;
+    assert_eq!(world.store.rotate(&rotation.keeping(kept()), &used()).await.unwrap(), Applied::Done);
+    let stored = world.store.refresh_token(&first.hash()).await.unwrap().unwrap();
+    assert_eq!((stored.answer, stored.successor_waits), (None, false));
+    let stored = world.store.refresh_token(&second.hash()).await.unwrap().unwrap();
+    assert_eq!((stored.answer, stored.successor_waits), (Some(kept()), true));
+}
+
+// RT-24
+async fn retries_from_elsewhere_are_counted_one_by_one(backend: &Backend) {
+    let world = World::new(backend).await;
+    let world = World {
+        policy: Policy {
+            refresh: RefreshPolicy { retry_window: Seconds::new(30), ..world.policy.refresh.clone() },
+            ..world.policy.clone()
+        },
+        ..world
+    };
+    let (_, token) = world.family().await;
+    let (rotation, _) = world.rotation(&token).await;
+    assert_eq!(world.store.rotate(&rotation.keeping(kept()), &used()).await.unwrap(), Applied::Done);
+    for count in 1..=3 {
+        let spent = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
+        let (Verdict::Retry(retry), _) = world.judge_refresh(&spent, at(3)) else { panic!("{count}") };
+        let counted = retry.counted.unwrap();
+        assert_eq!(counted.now().count, count);
+        assert_eq!(world.store.count_retry(&counted).await.unwrap(), Applied::Done);
+        assert_eq!(world.store.count_retry(&counted).await.unwrap(), Applied::Lost, "it was counted");
+    }
+    let spent = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
+    assert!(matches!(world.judge_refresh(&spent, at(3)).0, Verdict::Replay(_)));
 }
 
 async fn of_many_rotations_of_one_token_exactly_one_succeeds(backend: &Backend) {

@@ -17,7 +17,7 @@ use doorward::{
             ClientDocumentPolicy, KeyPolicy, Limits, Policy, RefreshPolicy, RegistrationPolicy, ReplayError,
             SessionPolicy, TokenPolicy,
         },
-        refresh::{self, RefreshToken, Rotation},
+        refresh::{self, RefreshToken, Rotation, retry::Sender},
         resource::{Access, PermissionMode, Resource},
         revocation::{Revocation, Sweep, Whose},
         session::{Freshness, SignedIn},
@@ -75,6 +75,7 @@ pub(crate) fn policy() -> Policy {
             idle: Seconds::days(30),
             absolute: Seconds::days(90),
             replay_error: ReplayError::RefreshReplayed,
+            retry_window: Seconds::new(0),
         },
         session: SessionPolicy {
             idle: Seconds::days(1),
@@ -351,7 +352,8 @@ impl World {
     ) -> refresh::Verdict<'_> {
         let asked = Refresh { refresh_token: String::new(), scope: None, resource: None };
         let who = authenticate(&self.client, &PresentedProof::None).unwrap();
-        refresh::decide(token, &who, &asked, Some(&self.resource), fresh.hash(), &self.policy, now)
+        let from = Sender::default();
+        refresh::decide(token, &who, (&asked, &from), Some(&self.resource), fresh.hash(), &self.policy, now)
     }
 
     /// The verdict that a refresh token is rotated, made from what the store holds now.

@@ -34,6 +34,7 @@ mod redis;
 mod refresh;
 mod registration;
 mod resource;
+mod retry;
 mod revocation;
 mod session;
 mod sockets;

@@ -3,6 +3,7 @@
 pub mod authenticate;
 mod authorization_code;
 mod refresh_token;
+mod retry;
 
 use std::sync::Arc;
 

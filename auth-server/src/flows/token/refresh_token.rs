@@ -5,10 +5,11 @@ use std::sync::Arc;
 use doorward_shared::{
     error::OAuthError,
     secret::{RefreshToken, Secret},
+    time::Seconds,
     token::{Refresh, TokenResponse},
 };
 
-use super::sign;
+use super::{retry, sign};
 use crate::{
     domain::{
         audit::{Action, Actor},
@@ -32,9 +33,10 @@ pub(super) async fn refresh(
         Secret::<RefreshToken>::parse(&asked.refresh_token).ok_or_else(|| refresh::refused("malformed"))?;
     // Before anything is loaded: what is decided below is decided on what the provider says now.
     upstream::renew(ctx, &secret.hash(), &who.client().id, peer).await?;
+    let from = retry::sender(peer, now);
     let fresh = Secret::<RefreshToken>::generate(ctx.entropy.as_ref());
-    // The second turn comes only after a lost race, and then sees a spent token: the loser is a replay like any other.
-    for _ in 0..2 {
+    // Another turn comes only after a lost race, and then sees a spent token: the loser is a replay or a retry like any other.
+    for _ in 0..3 {
         let stored =
             ctx.store.refresh_token(&secret.hash()).await?.ok_or_else(|| refresh::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;
@@ -42,15 +44,32 @@ pub(super) async fn refresh(
             let client = Actor::Client(who.client().id.clone());
             ctx.event(action, client, peer, now).on(&stored.grant.id)
         };
-        match refresh::decide(&stored, who, asked, resource.as_ref(), fresh.hash(), &ctx.policy, now) {
+        match refresh::decide(&stored, who, (asked, &from), resource.as_ref(), fresh.hash(), &ctx.policy, now)
+        {
             Verdict::Rotate(rotation, resource) => {
                 let (grant, user) = (&stored.grant, &stored.user);
                 let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
                 let (client, registration) = (who.client(), &ctx.policy.registration);
                 let subject = Subject { grant, user, client, registration, resource, rules: &rules };
                 let signed = sign(ctx, &subject, rotation.narrowed_to(), None, now)?;
+                let answer = signed.with(Some(&fresh));
+                let rotation = if ctx.policy.refresh.retry_window > Seconds::new(0) {
+                    rotation.keeping(retry::keep(ctx, (&secret, &fresh), &answer, asked, &from, now)?)
+                } else {
+                    rotation
+                };
                 if ctx.store.rotate(&rotation, &peer.uses(now)).await? == Applied::Done {
-                    return Ok(signed.with(Some(&fresh)));
+                    return Ok(answer);
+                }
+            }
+            Verdict::Retry(retried) => {
+                let counted = match &retried.counted {
+                    Some(counted) => ctx.store.count_retry(counted).await?,
+                    None => Applied::Done,
+                };
+                if counted == Applied::Done {
+                    tracing::info!(grant = %stored.grant.id, strange = retried.counted.is_some(), "a refresh is answered again");
+                    return retry::again(&secret, &retried, now);
                 }
             }
             Verdict::Replay(revocation) => {
@@ -67,5 +86,5 @@ pub(super) async fn refresh(
             Verdict::Refuse(error) => return Err(error),
         }
     }
-    Err(refresh::refused("lost the race twice"))
+    Err(refresh::refused("lost the race three times"))
 }

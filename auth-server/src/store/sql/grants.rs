@@ -20,7 +20,7 @@ use crate::{
         grant::{Grant, Use},
         ids::GrantId,
         policy::SessionPolicy,
-        refresh::{RefreshToken, Rotation},
+        refresh::{RefreshToken, Rotation, retry::Counted},
         revocation::{Narrowing, Revocation, Sweep},
         user::User,
     },
@@ -59,6 +59,10 @@ impl Grants for Database {
 
     async fn rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied> {
         retry(|| self.try_rotate(rotation, by)).await
+    }
+
+    async fn count_retry(&self, counted: &Counted) -> Result<Applied> {
+        retry(|| self.try_count_retry(counted)).await
     }
 
     async fn end_grant(&self, revocation: &Revocation, event: &Event) -> Result<Applied> {

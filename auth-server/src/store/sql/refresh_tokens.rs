@@ -5,12 +5,12 @@ use sqlx::Transaction;
 
 use super::{
     Database, Db, grants,
-    rows::{self, grant_columns, refresh_token_columns, user_columns},
+    rows::{self, grant_columns, json_answer, refresh_token_columns, user_columns},
 };
 use crate::{
     domain::{
         grant::Use,
-        refresh::{NewRefreshToken, RefreshToken, Rotation},
+        refresh::{NewRefreshToken, RefreshToken, Rotation, retry::Counted},
     },
     store::{Applied, Result},
 };
@@ -58,10 +58,11 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
-        let sql =
-            "update refresh_tokens set spent_at = $1 where hash = $2 and grant_id = $3 and spent_at is null";
+        let sql = "update refresh_tokens set spent_at = $1, answer = $2
+            where hash = $3 and grant_id = $4 and spent_at is null";
         let spent = sqlx::query(sql)
             .bind(rotation.at().seconds())
+            .bind(rotation.answer().map(json_answer))
             .bind(rotation.spent().to_text())
             .bind(successor.grant().as_str())
             .execute(&mut *tx)
@@ -70,8 +71,30 @@ impl Database {
             tx.rollback().await?;
             return Ok(Applied::Lost);
         }
+        // Nobody can get the answer of the token before again: its successor is spent by now.
+        let sql = "update refresh_tokens set answer = null where grant_id = $1 and generation = $2 and answer is not null";
+        sqlx::query(sql)
+            .bind(successor.grant().as_str())
+            .bind(successor.generation() - 2)
+            .execute(&mut *tx)
+            .await?;
         insert(successor, &mut tx).await?;
         tx.commit().await?;
         Ok(Applied::Done)
+    }
+
+    pub(super) async fn try_count_retry(&self, counted: &Counted) -> Result<Applied> {
+        let (seen, now) = (counted.seen(), counted.now());
+        let sql = "update grants set strange_retries = $1, strange_since = $2
+            where id = $3 and ended_at is null and strange_retries = $4 and strange_since = $5";
+        let done = sqlx::query(sql)
+            .bind(i64::from(now.count))
+            .bind(now.since.seconds())
+            .bind(counted.grant().as_str())
+            .bind(i64::from(seen.count))
+            .bind(seen.since.seconds())
+            .execute(&self.writer)
+            .await?;
+        Ok(if done.rows_affected() == 0 { Applied::Lost } else { Applied::Done })
     }
 }

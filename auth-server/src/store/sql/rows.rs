@@ -16,8 +16,8 @@ mod cells;
 
 use self::cells::scope;
 pub(super) use self::cells::{
-    cell, json_about, json_allowance, json_backchannel_logout, json_list, json_scope, list, maybe_time, read,
-    senseless, time,
+    cell, json_about, json_allowance, json_answer, json_backchannel_logout, json_list, json_scope, list,
+    maybe_time, read, senseless, time,
 };
 use super::Db;
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
         grant::{EndReason, Ended, Grant, Method, Use},
         ids::{EventId, GrantId, OrganizationId, SessionId, UserId},
         organization::Place,
-        refresh::RefreshToken,
+        refresh::{RefreshToken, retry::Strangers},
         resource::{Access, PermissionMode, Resource},
         session::{Session, SignInMethod},
         signing_key::{State, StoredSigningKey},
@@ -117,7 +117,11 @@ macro_rules! code_columns {
 macro_rules! refresh_token_columns {
     () => {
         r#"refresh_tokens.hash as "refresh_tokens.hash", refresh_tokens.generation as "refresh_tokens.generation",
-        refresh_tokens.expires_at as "refresh_tokens.expires_at", refresh_tokens.spent_at as "refresh_tokens.spent_at""#
+        refresh_tokens.expires_at as "refresh_tokens.expires_at", refresh_tokens.spent_at as "refresh_tokens.spent_at",
+        refresh_tokens.answer as "refresh_tokens.answer",
+        (select count(*) from refresh_tokens successors where successors.grant_id = refresh_tokens.grant_id
+            and successors.generation = refresh_tokens.generation + 1 and successors.spent_at is null) as "successors.waiting",
+        grants.strange_retries as "grants.strange_retries", grants.strange_since as "grants.strange_since""#
     };
 }
 
@@ -299,6 +303,15 @@ pub(super) fn refresh_token(row: &Row) -> Result<RefreshToken> {
         generation: cell(row, "refresh_tokens.generation")?,
         expires_at: time(row, "refresh_tokens.expires_at")?,
         spent_at: maybe_time(row, "refresh_tokens.spent_at")?,
+        answer: cell::<Option<&str>>(row, "refresh_tokens.answer")?
+            .map(|text| serde_json::from_str(text).map_err(|_| senseless("refresh_tokens.answer")))
+            .transpose()?,
+        successor_waits: cell::<i64>(row, "successors.waiting")? > 0,
+        strangers: Strangers {
+            count: u32::try_from(cell::<i64>(row, "grants.strange_retries")?)
+                .map_err(|_| senseless("grants.strange_retries"))?,
+            since: time(row, "grants.strange_since")?,
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use sqlx::Row as _;
 
 use super::{super::Db, Row};
 use crate::{
-    domain::backchannel_logout::BackchannelLogout,
+    domain::{backchannel_logout::BackchannelLogout, refresh::retry::KeptAnswer},
     store::{Result, StoreError},
 };
 
@@ -29,6 +29,12 @@ pub(in super::super) fn json_about(about: &About) -> String {
 pub(in super::super) fn json_backchannel_logout(logout: &BackchannelLogout) -> String {
     // A text and a word always serialise.
     serde_json::to_string(logout).unwrap_or_default()
+}
+
+/// The form in which an answer is kept for a retry.
+pub(in super::super) fn json_answer(answer: &KeptAnswer) -> String {
+    // Texts always serialise.
+    serde_json::to_string(answer).unwrap_or_default()
 }
 
 /// The form in which an allowance is stored: the same one for all that allow the same.
