@@ -95,13 +95,19 @@ pub fn good_for(cache_control: Option<&str>, age: Option<&str>) -> Seconds {
     }
     let of = |name: &str| {
         let (_, value) = directives().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
-        value.trim_matches('"').parse::<u64>().ok()
+        number(value.trim_matches('"'))
     };
-    // This server keeps copies for everybody, as a shared cache does. More than fits a number is more than the bound.
+    // This server keeps copies for everybody, as a shared cache does.
     let Some(said) = of("s-maxage").or_else(|| of("max-age")) else { return UNSAID };
-    let old = age.and_then(|age| age.trim().parse::<u64>().ok()).unwrap_or_default();
+    let old = age.and_then(|age| number(age.trim())).unwrap_or_default();
     let left = i64::try_from(said.saturating_sub(old)).unwrap_or(i64::MAX);
     Seconds::new(left.min(LONGEST.get())).max(SHORTEST)
+}
+
+/// A number of seconds; what does not fit is more than any bound (RFC 9111 §1.2.2).
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// The client that a document of `read_at` describes. `stored` is what is known of it from before: what an administrator said of it stays.

@@ -161,6 +161,8 @@ pub const CLIENT_DOCUMENTS: Slot<KeptDocument> =
     Slot::new("client metadata documents", |_| LAST_GOOD, 32 * MIB);
 /// Client metadata documents that could not be had a moment ago: what stands in for one is then not made to wait again.
 pub const DOCUMENTS_AWAY: Slot<bool> = Slot::new("documents that are away", |_| Seconds::minutes(1), MIB);
+/// Client metadata documents that their origin withdrew, or made unfit: no older copy stands in for one.
+pub const DOCUMENTS_WITHDRAWN: Slot<bool> = Slot::new("documents that are withdrawn", |_| LAST_GOOD, MIB);
 /// Fetches of client metadata documents, by the network of who asked.
 pub const DOCUMENT_FETCHES: Slot<u32> = Slot::new("document fetches", |_| Seconds::minutes(1), 8 * MIB);
 /// Registrations by network.

@@ -4,6 +4,7 @@ use doorward_shared::{
     client_id::ClientId,
     client_metadata::{ClientMetadata, RegistrationResponse},
     error::{ErrorCode, OAuthError},
+    redirect_uri::RedirectUri,
     secret::{RegistrationToken, Secret},
 };
 use serde_json::{Map, Value};
@@ -50,7 +51,8 @@ pub async fn replace(
     let replacement = registrant.replace(body, &metadata, token.hash(), &ctx.policy, now)?;
     let client = replacement.client();
     let actor = Actor::Client(client.id.clone());
-    let event = ctx.event(Action::ClientChanged, actor, peer, now).on(&client.id);
+    let uris: Vec<_> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
+    let event = ctx.event(Action::ClientChanged, actor, peer, now).on(&client.id).with("redirect_uris", uris);
     match ctx.store.replace_registration(&replacement, &event).await? {
         Applied::Done => Ok(answer(client, token.expose(), asked.address)),
         Applied::Lost => Err(overtaken()),

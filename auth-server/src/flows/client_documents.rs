@@ -3,6 +3,7 @@
 use doorward_shared::{
     client_id::{ClientId, DocumentUrl},
     client_metadata::{ClientMetadata, DocumentError, MAX_DOCUMENT},
+    redirect_uri::RedirectUri,
     time::Timestamp,
 };
 
@@ -13,7 +14,7 @@ use crate::{
         client::{Client, Origin},
         client_document::{self, Barred, admit, bundled, good_for, stands_in},
     },
-    ephemeral::{CLIENT_DOCUMENTS, DOCUMENT_FETCHES, DOCUMENTS_AWAY, KeptDocument},
+    ephemeral::{CLIENT_DOCUMENTS, DOCUMENT_FETCHES, DOCUMENTS_AWAY, DOCUMENTS_WITHDRAWN, KeptDocument},
     outbound::{Failure, Fetched},
     store::StoreError,
 };
@@ -83,20 +84,27 @@ pub(super) async fn find(
     if ctx.over(fetches, ctx.policy.client_documents.per_address, "client_documents", peer, now).await {
         return Err(NoClient::Crowded);
     }
-    let failure = match ctx.outbound.fetch(way, &url, MAX_DOCUMENT).await {
+    let failure = match ctx.outbound.fetch(way, &url, MAX_DOCUMENT, &peer.network).await {
         Ok(fetched) => match keep(ctx, &url, fetched, now).await {
             Ok(kept) => return read(ctx, &url, &kept, stored.as_ref(), now).map(Some),
-            Err(DocumentError::Unfit(text)) => return Err(NoClient::Unfit(text)),
+            Err(DocumentError::Unfit(text)) => {
+                withdraw(ctx, &url, now).await;
+                return Err(NoClient::Unfit(text));
+            }
             Err(error @ DocumentError::Foreign) => error.to_string(),
         },
         Err(Failure::Gone(status)) => {
             tracing::warn!(host = url.host(), status, "a client metadata document is gone");
+            withdraw(ctx, &url, now).await;
             return Err(NoClient::Unloaded);
         }
         Err(failure) => failure.to_string(),
     };
-    ctx.documents.put(&DOCUMENTS_AWAY, url.as_str(), &true, now).await;
-    let stand_in = instead(ctx, &url, kept.as_ref(), stored.as_ref(), now);
+    let withdrawn = ctx.documents.get(&DOCUMENTS_WITHDRAWN, url.as_str(), now).await.is_some();
+    let stand_in = (!withdrawn).then(|| instead(ctx, &url, kept.as_ref(), stored.as_ref(), now)).flatten();
+    if stand_in.is_some() {
+        ctx.documents.put(&DOCUMENTS_AWAY, url.as_str(), &true, now).await;
+    }
     tracing::warn!(
         host = url.host(),
         reason = failure,
@@ -116,8 +124,17 @@ pub(super) async fn store(
     if !matches!(client.origin, Origin::Document(_)) {
         return Ok(());
     }
+    let uris: Vec<_> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
     let event = ctx.event(Action::ClientRegistered, Actor::Stranger, peer, now).on(&client.id);
+    let event = event.with("client_name", client.name.as_deref()).with("redirect_uris", uris);
     ctx.store.put_document_client(client, &event).await
+}
+
+/// Takes the word of the origin that what it published before counts no more.
+async fn withdraw(ctx: &Context, url: &DocumentUrl, now: Timestamp) {
+    ctx.documents.take(&CLIENT_DOCUMENTS, url.as_str(), now).await;
+    ctx.documents.take(&DOCUMENTS_AWAY, url.as_str(), now).await;
+    ctx.documents.put(&DOCUMENTS_WITHDRAWN, url.as_str(), &true, now).await;
 }
 
 /// Keeps a document that can be used. One that cannot is never kept.
@@ -131,6 +148,7 @@ async fn keep(
     let body = String::from_utf8(fetched.body).map_err(|_| DocumentError::Foreign)?;
     let kept = KeptDocument { body, read_at: now, good_until: now.plus(good_for) };
     metadata(ctx, url, &kept)?;
+    ctx.documents.take(&DOCUMENTS_WITHDRAWN, url.as_str(), now).await;
     ctx.documents.put(&CLIENT_DOCUMENTS, url.as_str(), &kept, now).await;
     Ok(kept)
 }
@@ -167,6 +185,8 @@ fn instead(
     if let Some(client) = stored.filter(|client| good(client)) {
         return Some((client.clone(), "the copy of the last consent"));
     }
-    let client = admit(bundled(url)?, url, stored, &ctx.policy, now, now).ok()?;
+    // Older than anything that was read: it takes no document's place.
+    let never = Timestamp::from_seconds(0);
+    let client = admit(bundled(url)?, url, stored, &ctx.policy, never, now).ok()?;
     Some((client, "the copy that this program brings along"))
 }

@@ -263,8 +263,8 @@ async fn disabled(store: &dyn Store, verdict: &Restoration) -> Result<Disabled, 
         .collect();
     for client in store.clients().await?.iter().filter(|client| now(client.disabled_at)) {
         let list = match client.origin {
-            Origin::Dynamic | Origin::Document(_) => &mut disabled.dynamic_clients,
-            Origin::Administrator | Origin::Fixed => &mut disabled.clients,
+            Origin::Dynamic => &mut disabled.dynamic_clients,
+            Origin::Document(_) | Origin::Administrator | Origin::Fixed => &mut disabled.clients,
         };
         list.push(client.id.as_str().to_owned());
     }

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::domain::address::is_public;
 
 /// Questions at once. One that nobody answers holds a thread for as long as the system's resolver waits.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// A name stands for an address that is not public.
 #[derive(Debug, thiserror::Error)]

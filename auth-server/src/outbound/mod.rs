@@ -24,6 +24,8 @@ const WHOLE: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 16;
 /// Fetches at once from one host.
 const AT_ONCE_FROM_HOST: usize = 2;
+/// Fetches at once for one network: who asks for slow documents waits for their own.
+const AT_ONCE_FOR_NETWORK: usize = 4;
 
 /// What was fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,7 @@ pub struct Outbound {
     near: Client,
     places: Semaphore,
     hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
+    networks: Mutex<HashMap<String, Weak<Semaphore>>>,
     flights: Mutex<HashMap<String, Weak<Flight>>>,
 }
 
@@ -103,24 +106,41 @@ impl Outbound {
             near: client().build().map_err(no_way)?,
             places: Semaphore::new(AT_ONCE),
             hosts: Mutex::default(),
+            networks: Mutex::default(),
             flights: Mutex::default(),
         })
     }
 
-    /// Fetches a JSON document of at most `longest` bytes. Whoever asks for the same one at the same time gets the same answer.
-    pub async fn fetch(&self, way: Way, url: &DocumentUrl, longest: usize) -> Result<Fetched, Failure> {
+    /// Fetches a JSON document of at most `longest` bytes for somebody in `network`. Whoever asks for the same one at the same time
+    /// gets the same answer.
+    pub async fn fetch(
+        &self,
+        way: Way,
+        url: &DocumentUrl,
+        longest: usize,
+        network: &str,
+    ) -> Result<Fetched, Failure> {
         let flight = shared(&self.flights, url.as_str(), OnceCell::new);
-        flight.get_or_init(|| self.fly(way, url, longest)).await.clone()
+        flight.get_or_init(|| self.fly(way, url, longest, network)).await.clone()
     }
 
-    async fn fly(&self, way: Way, url: &DocumentUrl, longest: usize) -> Result<Fetched, Failure> {
+    async fn fly(
+        &self,
+        way: Way,
+        url: &DocumentUrl,
+        longest: usize,
+        network: &str,
+    ) -> Result<Fetched, Failure> {
         let client = match way {
             Way::Near => &self.near,
             Way::Far => &self.far,
         };
         let host = shared(&self.hosts, url.host(), || Semaphore::new(AT_ONCE_FROM_HOST));
+        let theirs = shared(&self.networks, network, || Semaphore::new(AT_ONCE_FOR_NETWORK));
         let whole = async {
-            // The host first: many who wait for one slow host must not hold the places of all others. Neither is ever closed.
+            // The place comes last: who waits for a slow host, or behind their own, must not hold the places of all others. None
+            // of them is ever closed.
+            let _theirs = theirs.acquire().await;
             let _own = host.acquire().await;
             let _place = self.places.acquire().await;
             fetch::document(client, url, longest).await

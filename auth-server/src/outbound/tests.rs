@@ -8,6 +8,9 @@ use tokio::{
 
 use super::*;
 
+/// Where everybody asks from.
+const HOME: &str = "192.0.2.0/24";
+
 /// An origin on loopback that reads the head of each request and then does what it was told.
 struct Origin {
     port: u16,
@@ -62,7 +65,7 @@ impl Origin {
     }
 
     async fn fetch(&self) -> Result<Fetched, Failure> {
-        Outbound::new().unwrap().fetch(Way::Near, &self.url("/c.json"), MAX_DOCUMENT).await
+        Outbound::new().unwrap().fetch(Way::Near, &self.url("/c.json"), MAX_DOCUMENT, HOME).await
     }
 }
 
@@ -88,7 +91,7 @@ async fn a_request_tells_nothing_of_who_asked() {
     let origin = Origin::saying(ok("content-type: application/json\r\nset-cookie: a=b", "{}")).await;
     let outbound = Outbound::new().unwrap();
     for _ in 0..2 {
-        outbound.fetch(Way::Near, &origin.url("/c.json"), MAX_DOCUMENT).await.unwrap();
+        outbound.fetch(Way::Near, &origin.url("/c.json"), MAX_DOCUMENT, HOME).await.unwrap();
     }
     for head in origin.heads.lock().unwrap().iter() {
         let mut lines: Vec<_> = head.trim_end().split("\r\n").map(str::to_lowercase).collect();
@@ -185,7 +188,7 @@ async fn a_slow_origin_has_five_seconds_in_all() {
         silent.fetch(),
         drop_by_drop.fetch(),
         endless_head.fetch(),
-        outbound.fetch(Way::Near, &handshake, MAX_DOCUMENT)
+        outbound.fetch(Way::Near, &handshake, MAX_DOCUMENT, HOME)
     );
     assert_eq!([a, b, c, d], [const { Err(Failure::TooSlow) }; 4]);
 }
@@ -200,12 +203,12 @@ async fn the_same_document_at_the_same_time_is_one_fetch() {
     .await;
     let outbound = Outbound::new().unwrap();
     let url = origin.url("/c.json");
-    let all = (0..500).map(|_| outbound.fetch(Way::Near, &url, MAX_DOCUMENT));
+    let all = (0..500).map(|_| outbound.fetch(Way::Near, &url, MAX_DOCUMENT, HOME));
     let answers = futures_util::future::join_all(all).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(origin.requests.load(Ordering::SeqCst), 1);
     // An answer is not kept here: whoever asks afterwards asks the origin.
-    outbound.fetch(Way::Near, &url, MAX_DOCUMENT).await.unwrap();
+    outbound.fetch(Way::Near, &url, MAX_DOCUMENT, HOME).await.unwrap();
     assert_eq!(origin.requests.load(Ordering::SeqCst), 2);
     assert_eq!(
         outbound.flights.lock().unwrap().values().filter(|flight| flight.strong_count() > 0).count(),
@@ -223,8 +226,8 @@ async fn one_who_gives_up_does_not_take_the_answer_from_the_others() {
     let outbound = Outbound::new().unwrap();
     let url = origin.url("/c.json");
     let impatient =
-        tokio::time::timeout(Duration::from_millis(50), outbound.fetch(Way::Near, &url, MAX_DOCUMENT));
-    let (gave_up, answered) = tokio::join!(impatient, outbound.fetch(Way::Near, &url, MAX_DOCUMENT));
+        tokio::time::timeout(Duration::from_millis(50), outbound.fetch(Way::Near, &url, MAX_DOCUMENT, HOME));
+    let (gave_up, answered) = tokio::join!(impatient, outbound.fetch(Way::Near, &url, MAX_DOCUMENT, HOME));
     assert!(gave_up.is_err());
     assert!(answered.is_ok());
 }
@@ -246,9 +249,10 @@ async fn one_host_is_asked_for_two_documents_at_once() {
     .await;
     let outbound = Outbound::new().unwrap();
     let urls: Vec<_> = (0..500).map(|i| origin.url(&format!("/{i}.json"))).collect();
-    let answers =
-        futures_util::future::join_all(urls.iter().map(|url| outbound.fetch(Way::Near, url, MAX_DOCUMENT)))
-            .await;
+    let answers = futures_util::future::join_all(
+        urls.iter().map(|url| outbound.fetch(Way::Near, url, MAX_DOCUMENT, HOME)),
+    )
+    .await;
     let fetched = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(most.load(Ordering::SeqCst), AT_ONCE_FROM_HOST);
     // The others waited for their turn for as long as a visitor would, and no longer.
@@ -272,7 +276,7 @@ async fn a_far_document_on_this_machine_is_not_reached_by_any_name() {
     let outbound = Outbound::new().unwrap();
     for name in ["localhost", "doorward.localhost"] {
         let url = DocumentUrl::parse(&format!("https://{name}:{}/c.json", origin.port)).unwrap();
-        let answer = outbound.fetch(Way::Far, &url, MAX_DOCUMENT).await;
+        let answer = outbound.fetch(Way::Far, &url, MAX_DOCUMENT, HOME).await;
         // Not every machine knows the names below localhost.
         let unknown = matches!(&answer, Err(Failure::Broken(_))) && name != "localhost";
         assert!(answer == Err(Failure::NotPublic) || unknown, "{name}: {answer:?}");

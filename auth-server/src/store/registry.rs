@@ -27,7 +27,8 @@ pub trait Clients: Send + Sync {
     /// stay.
     async fn put_configured_client(&self, client: &Client) -> Result<()>;
     /// Stores a client as its document describes it now, unless the identifier belongs to a client that came here in another way.
-    /// What an administrator said of the client stays. The event is written when it was not known before.
+    /// What an administrator said of the client stays. The event is written when it was not known before, or when its name or its
+    /// addresses were others.
     async fn put_document_client(&self, client: &Client, event: &Event) -> Result<()>;
     /// The client with this identifier.
     async fn client(&self, id: &ClientId) -> Result<Option<Client>>;

@@ -300,6 +300,8 @@ async fn a_document_client_follows_its_document_and_keeps_what_an_administrator_
         ..later
     };
     assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &expected));
+    let lines = "select count(*) from audit_events";
+    assert_eq!(backend.number(lines).await, 3, "it came, was disabled, and its addresses changed");
     // A replica with an older copy does not bring it back.
     store.put_document_client(&document("https://app.test/c.json", at(6)), &event()).await.unwrap();
     assert!(same(&store.client(&first.id).await.unwrap().unwrap(), &expected));
@@ -323,13 +325,26 @@ async fn unused_registrations_are_forgotten_and_used_ones_are_not(backend: &Back
     for client in [&client("unused-1"), &client("unused-2"), &by_hand, &young] {
         assert_eq!(world.store.insert_client(client, &event()).await.unwrap(), Applied::Done);
     }
-    let published = document("https://app.test/c.json", at(1));
-    world.store.put_document_client(&published, &event()).await.unwrap();
+    for published in [
+        document("https://app.test/c.json", at(1)),
+        Client { disabled_at: Some(at(2)), ..document("https://app.test/disabled.json", at(1)) },
+        Client { ceiling: Some("read".to_owned()), ..document("https://app.test/low.json", at(1)) },
+        Client {
+            ceiling_places: vec![Place::parse("own").unwrap()],
+            ..document("https://app.test/narrow.json", at(1))
+        },
+    ] {
+        world.store.put_document_client(&published, &event()).await.unwrap();
+    }
     assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 3);
     assert_eq!(world.store.forget_unused_clients(at(100)).await.unwrap(), 0);
     let mut left: Vec<_> = world.store.clients().await.unwrap().into_iter().map(|client| client.id).collect();
     left.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-    assert_eq!(left, [world.client.id, by_hand.id, young.id]);
+    let judged = ["disabled", "low", "narrow"].map(|name| format!("https://app.test/{name}.json"));
+    let judged = judged.iter().map(|id| ClientId::parse(id).unwrap());
+    let expected: Vec<_> =
+        [world.client.id, by_hand.id].into_iter().chain(judged).chain([young.id]).collect();
+    assert_eq!(left, expected);
 }
 
 async fn a_client_that_gets_its_first_grant_now_is_not_forgotten(backend: &Backend) {

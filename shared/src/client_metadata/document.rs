@@ -115,13 +115,16 @@ fn auth_method(chosen: Option<&str>, offered: Vec<&str>) -> Result<AuthMethod, S
     let (Some(chosen), offered) = (chosen, offered.into_iter().find_map(usable)) else {
         return Ok(AuthMethod::None);
     };
+    // A sentence of a stranger must not stand on a page of ours.
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let shown = if chosen.len() <= 40 && chosen.chars().all(is_word) { chosen } else { "(no word)" };
     if chosen.starts_with("client_secret_") {
         return Err(format!(
-            "token_endpoint_auth_method {chosen} needs a secret, and a document cannot hold one"
+            "token_endpoint_auth_method {shown} needs a secret, and a document cannot hold one"
         ));
     }
     usable(chosen).or(offered).ok_or_else(|| {
-        format!("token_endpoint_auth_method {chosen} is not supported here: publish \"none\", alone or in token_endpoint_auth_methods_supported")
+        format!("token_endpoint_auth_method {shown} is not supported here: publish \"none\", alone or in token_endpoint_auth_methods_supported")
     })
 }
 
@@ -181,6 +184,16 @@ mod tests {
         ] {
             let read = with(&change).map(|metadata| metadata.token_endpoint_auth_method);
             assert_eq!(read.map_err(|_| ()), method, "{change}");
+        }
+    }
+
+    #[test]
+    fn no_sentence_of_a_document_is_repeated() {
+        for method in ["call +1 555 0100 now", "client_secret_basic call us"] {
+            let Err(DocumentError::Unfit(text)) = with(&json!({"token_endpoint_auth_method": method})) else {
+                panic!("{method}")
+            };
+            assert!(!text.contains("call"), "{text}");
         }
     }
 

@@ -90,6 +90,12 @@ async fn what_was_allowed_outlives_its_document_and_so_does_the_copy_of_it(store
     let page = Visitor::new().open(&client.request().url()).await.page();
     assert_eq!(page.error.as_deref(), Some("client_metadata_unavailable"), "{page:#?}");
     assert_eq!(page.answer.status, 400);
+    // It is not revived by a fault that comes after that.
+    origin.say("/client.json", 503, "", "");
+    let page = Visitor::new().open(&client.request().url()).await.page();
+    assert_eq!(page.error.as_deref(), Some("client_metadata_unavailable"), "{page:#?}");
+    origin.publish("/client.json", &json!({}));
+    Session::of(client, house.alice(), &["read"]).await;
 }
 
 // CM-23.

@@ -14,9 +14,9 @@ struct Copy {
     redirect_uris: &'static [&'static str],
 }
 
-/// Public clients only: the keys of a client that signs are never bundled. Zed, opencode, Codex and Claude Code listen on any port of
+/// Without keys: a client that could sign is taken by the method `none` that its document offers. Zed, opencode, Codex and Claude Code listen on any port of
 /// loopback. Seen by third parties between 2026-09-08 and 2026-10-08.
-const COPIES: [Copy; 6] = [
+const COPIES: [Copy; 7] = [
     Copy {
         url: "https://claude.ai/oauth/claude-code-client-metadata",
         name: "Claude Code",
@@ -26,6 +26,11 @@ const COPIES: [Copy; 6] = [
         url: "https://claude.ai/oauth/mcp-oauth-client-metadata",
         name: "Claude",
         redirect_uris: &["https://claude.ai/api/mcp/auth_callback"],
+    },
+    Copy {
+        url: "https://chatgpt.com/oauth/client.json",
+        name: "ChatGPT",
+        redirect_uris: &["https://chatgpt.com/connector_platform_oauth_redirect"],
     },
     Copy {
         url: "https://chatgpt.com/oauth/codex/client.json",

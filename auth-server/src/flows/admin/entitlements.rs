@@ -136,7 +136,6 @@ pub(super) fn check_tier(there: &[&Resource], tier: &str) -> Result<(), Entitlem
     if known.contains(&tier) {
         return Ok(());
     }
-    known.dedup();
     known.sort_unstable();
     known.dedup();
     Err(EntitlementError::Tier(tier.to_owned(), known.join(", ")))

@@ -57,9 +57,10 @@ pub(in crate::flows) async fn renew_for_key(
         live && now >= identity.checked_at.plus(ENOUGH_FOR_KEYS)
     };
     let mut anew = false;
+    // One time for all providers of a person: a resource server waits for the answer.
+    let hold = tokio::time::Instant::now() + HOLD;
     for identity in identities.iter().filter(stale) {
-        anew = true;
-        lapse(ctx, identity, now).await?;
+        anew |= lapse(ctx, identity, now).await?;
         if identity.refresh_token.is_none() {
             continue;
         }
@@ -73,7 +74,8 @@ pub(in crate::flows) async fn renew_for_key(
                 ask(ctx, identity.clone(), peer, now).await
             }
         };
-        match tokio::time::timeout(HOLD, answered).await {
+        anew = true;
+        match tokio::time::timeout_at(hold, answered).await {
             Ok(answered) => answered?,
             Err(_) => {
                 tracing::debug!(identity = %identity.id, "the provider is slow; what is known counts for the API key");
@@ -83,12 +85,13 @@ pub(in crate::flows) async fn renew_for_key(
     Ok(anew)
 }
 
-/// Takes groups away that are too old to count.
-async fn lapse(ctx: &Context, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
-    let Some(rules) = ctx.policy.provider(&identity.provider) else { return Ok(()) };
+/// Takes groups away that are too old to count. True when there were any.
+async fn lapse(ctx: &Context, identity: &Identity, now: Timestamp) -> Result<bool, StoreError> {
+    let Some(rules) = ctx.policy.provider(&identity.provider) else { return Ok(false) };
     if now >= identity.checked_at.plus(rules.max_stale) && !identity.groups.is_empty() {
         tracing::warn!(provider = %rules.id, identity = %identity.id, "the groups are too old to count: max_stale");
         ctx.store.lapse_groups(&rules.id, now.minus(rules.max_stale)).await?;
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }

@@ -185,6 +185,18 @@ impl Database {
         if bind(insert, &new).execute(&mut *tx).await?.rows_affected() == 1 {
             audit::record(event, &mut tx).await?;
         } else {
+            let sql = "select 1 from clients where id = $1 and origin = 'document' and document_read_at <= $2
+                and (coalesce(name, '') <> $3 or redirect_uris <> $4)";
+            let other = sqlx::query(sql)
+                .bind(client.id.as_str())
+                .bind(read_at(client))
+                .bind(client.name.as_deref().unwrap_or_default())
+                .bind(json_list(client.redirect_uris.iter().map(RedirectUri::as_str)))
+                .fetch_optional(&mut *tx)
+                .await?;
+            if other.is_some() {
+                audit::record(event, &mut tx).await?;
+            }
             let sql = "update clients set name = $1, redirect_uris = $2, post_logout_redirect_uris = $3, grant_types = $4,
                 auth_method = $5, about = $6, document_read_at = $7
                 where id = $8 and origin = 'document' and document_read_at <= $7";
@@ -283,7 +295,10 @@ impl Database {
 
     /// A client that gets its first grant right now makes the deletion fail on the foreign key; the retry leaves it alone.
     async fn try_forget_unused_clients(&self, before: Timestamp) -> Result<u64> {
-        let sql = "delete from clients where origin in ('dynamic', 'document') and created_at < $1
+        // A document would bring its client back without what an administrator said of it.
+        let sql = "delete from clients where created_at < $1
+            and (origin = 'dynamic'
+                or (origin = 'document' and disabled_at is null and ceiling is null and ceiling_places = '[]'))
             and not exists (select 1 from grants where grants.client_row = clients.id)";
         Ok(sqlx::query(sql).bind(before.seconds()).execute(&self.writer).await?.rows_affected())
     }
