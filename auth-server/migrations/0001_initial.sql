@@ -287,6 +287,7 @@ create table refresh_tokens (
     check (answer is null or spent_at is not null),
     unique (grant_id, generation)
 );
+create index refresh_tokens_answered on refresh_tokens (spent_at) where answer is not null;
 
 -- position counts from 1 and is unique, so that of several servers that start together one makes the first key. There is
 -- one active key and one next at most. The sealed private key goes when a key stops signing; the public one stays, to verify

@@ -103,8 +103,9 @@ impl NewRefreshToken {
 pub enum Verdict<'a> {
     /// Spend it and hand out its successor, with an access token for this resource.
     Rotate(Rotation, &'a Resource),
-    /// It was used a moment ago by the same client, which asks for the same again. Hand out the same answer.
-    Retry(Retry),
+    /// It was used a moment ago by the same client, which asks for the same again. Hand out the same answer; an access token of it
+    /// that was revoked since is replaced by one for this resource.
+    Retry(Retry, &'a Resource),
     /// It was used before: somebody has a copy. End the family.
     Replay(Revocation),
     /// Nobody may have tokens on this grant any more. End the family, without alarm.
@@ -201,10 +202,10 @@ pub fn decide<'a>(
     // Before anything else that the request says: whatever is asked for with a copy, it is a copy. One of a family that is
     // over is told so too; of many that race, all but one hear the same.
     if let Some(spent_at) = token.spent_at {
-        let allowed = || may_issue(grant, &token.user, who.client(), resource, now).map(drop);
+        let allowed = || may_issue(grant, &token.user, who.client(), resource, now);
         return match retry::decide(token, spent_at, asked, from, &policy.refresh, now) {
             Second::Same(retry) => match allowed() {
-                Ok(()) => Verdict::Retry(retry),
+                Ok(resource) => Verdict::Retry(retry, resource),
                 Err(barred) => end(grant, barred, policy, now),
             },
             Second::Other => Verdict::Refuse(refused("a retry that asks for something else")),

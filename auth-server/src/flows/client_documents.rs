@@ -56,14 +56,22 @@ pub(super) async fn find(
         }
         (_, Some(Ok(url))) => url,
         (_, Some(Err(error))) => {
-            tracing::info!(%error, "a client_id is a URL, and not one of a metadata document");
+            tracing::info!(
+                client_id = id.as_str(),
+                reason = error.to_string(),
+                "a client_id is a URL, and not one of a metadata document"
+            );
             return Ok(None);
         }
     };
     let way = match client_document::way(&url, &ctx.policy) {
         Ok(way) => way,
         Err(barred) => {
-            tracing::info!(host = url.host(), reason = %barred, "a client metadata document is not fetched");
+            tracing::info!(
+                client_id = url.as_str(),
+                reason = barred.to_string(),
+                "a client metadata document is not fetched"
+            );
             return match barred {
                 Barred::Off | Barred::Host => Err(NoClient::NotAccepted(url.authority().to_owned())),
                 // As unknown as any other.
@@ -91,10 +99,15 @@ pub(super) async fn find(
                 withdraw(ctx, &url, now).await;
                 return Err(NoClient::Unfit(text));
             }
-            Err(error @ DocumentError::Foreign) => error.to_string(),
+            Err(error @ DocumentError::Foreign(_)) => error.to_string(),
         },
         Err(Failure::Gone(status)) => {
-            tracing::warn!(host = url.host(), status, "a client metadata document is gone");
+            tracing::warn!(
+                client_id = url.as_str(),
+                reason = "the origin says that it is gone",
+                status,
+                "a client metadata document could not be loaded"
+            );
             withdraw(ctx, &url, now).await;
             return Err(NoClient::Unloaded);
         }
@@ -106,7 +119,7 @@ pub(super) async fn find(
         ctx.documents.put(&DOCUMENTS_AWAY, url.as_str(), &true, now).await;
     }
     tracing::warn!(
-        host = url.host(),
+        client_id = url.as_str(),
         reason = failure,
         instead = stand_in.as_ref().map(|(_, what)| what),
         "a client metadata document could not be loaded"
@@ -145,7 +158,7 @@ async fn keep(
     now: Timestamp,
 ) -> Result<KeptDocument, DocumentError> {
     let good_for = good_for(fetched.cache_control.as_deref(), fetched.age.as_deref());
-    let body = String::from_utf8(fetched.body).map_err(|_| DocumentError::Foreign)?;
+    let body = String::from_utf8(fetched.body).map_err(|_| DocumentError::Foreign("it is no UTF-8"))?;
     let kept = KeptDocument { body, read_at: now, good_until: now.plus(good_for) };
     metadata(ctx, url, &kept)?;
     ctx.documents.take(&DOCUMENTS_WITHDRAWN, url.as_str(), now).await;

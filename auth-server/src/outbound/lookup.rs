@@ -83,10 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn localhost_and_what_lies_below_it_is_not_public() {
-        for name in ["localhost", "foo.localhost"] {
-            let found = PublicOnly::new().resolve(name.parse().unwrap()).await;
-            assert!(found.is_err(), "{name}");
-        }
+    async fn localhost_is_not_public() {
+        assert!(PublicOnly::new().resolve("localhost".parse().unwrap()).await.is_err());
     }
 }

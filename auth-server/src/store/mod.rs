@@ -139,6 +139,8 @@ pub trait Grants: Send + Sync {
     async fn refresh_token(&self, hash: &SecretHash<RefreshTokenKind>) -> Result<Option<RefreshToken>>;
     /// Spends a refresh token and stores its successor. `Lost`: it was spent, or its grant was ended, meanwhile.
     async fn rotate(&self, rotation: &Rotation, by: &Use) -> Result<Applied>;
+    /// Forgets the answers to refresh tokens that were used before `before`.
+    async fn forget_answers(&self, before: Timestamp) -> Result<()>;
     /// Counts a retry from somewhere else. `Lost`: another one was counted, or the grant was ended, meanwhile.
     async fn count_retry(&self, counted: &Counted) -> Result<Applied>;
     /// Ends a grant, and with it everything that descends from it; the feed tells the resource servers. `Lost`: it was

@@ -79,6 +79,12 @@ async fn an_answer_is_kept_until_its_successor_was_used(backend: &Backend) {
     assert_eq!((stored.answer, stored.successor_waits), (None, false));
     let stored = world.store.refresh_token(&second.hash()).await.unwrap().unwrap();
     assert_eq!((stored.answer, stored.successor_waits), (Some(kept()), true));
+
+    for (before, left) in [(at(2), Some(kept())), (at(3), None)] {
+        world.store.forget_answers(before).await.unwrap();
+        let stored = world.store.refresh_token(&second.hash()).await.unwrap().unwrap();
+        assert_eq!((stored.answer, stored.spent_at), (left, Some(at(2))));
+    }
 }
 
 // RT-24
@@ -96,7 +102,7 @@ async fn retries_from_elsewhere_are_counted_one_by_one(backend: &Backend) {
     assert_eq!(world.store.rotate(&rotation.keeping(kept()), &used()).await.unwrap(), Applied::Done);
     for count in 1..=3 {
         let spent = world.store.refresh_token(&token.hash()).await.unwrap().unwrap();
-        let (Verdict::Retry(retry), _) = world.judge_refresh(&spent, at(3)) else { panic!("{count}") };
+        let (Verdict::Retry(retry, _), _) = world.judge_refresh(&spent, at(3)) else { panic!("{count}") };
         let counted = retry.counted.unwrap();
         assert_eq!(counted.now().count, count);
         assert_eq!(world.store.count_retry(&counted).await.unwrap(), Applied::Done);

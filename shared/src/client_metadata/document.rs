@@ -22,8 +22,8 @@ const DANGEROUS: [&str; 7] = ["javascript", "data", "vbscript", "blob", "file", 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// It is no document of this client: no JSON object, or one that does not name its own URL. Who knows what it is.
-    #[error("it is no client metadata document that names its own URL as client_id")]
-    Foreign,
+    #[error("{0}")]
+    Foreign(&'static str),
     /// It is, and breaks a rule; what the developer of the client has to change.
     #[error("{0}")]
     Unfit(String),
@@ -36,10 +36,13 @@ impl ClientMetadata {
         url: &DocumentUrl,
         app_schemes: &[String],
     ) -> Result<Self, DocumentError> {
-        let object = strict_json::object(body).map_err(|_| DocumentError::Foreign)?;
+        let object = strict_json::object(body)
+            .map_err(|_| DocumentError::Foreign("it is no JSON object, or one with a member twice"))?;
         // By the draft a plain comparison of strings.
         if object.get("client_id").and_then(Value::as_str) != Some(url.as_str()) {
-            return Err(DocumentError::Foreign);
+            return Err(DocumentError::Foreign(
+                "the client_id in it is not its own URL, character by character",
+            ));
         }
         read(&object, app_schemes).map_err(DocumentError::Unfit)
     }
@@ -208,7 +211,7 @@ mod tests {
             json!(null),
             json!(7),
         ] {
-            assert_eq!(with(&json!({"client_id": id})), Err(DocumentError::Foreign), "{id}");
+            assert!(matches!(with(&json!({"client_id": id})), Err(DocumentError::Foreign(_))), "{id}");
         }
     }
 
@@ -226,7 +229,7 @@ mod tests {
             format!("[{{{id}{rest}]"),
             String::new(),
         ] {
-            assert_eq!(body(&bad), Err(DocumentError::Foreign), "{bad}");
+            assert!(matches!(body(&bad), Err(DocumentError::Foreign(_))), "{bad}");
         }
     }
 

@@ -133,7 +133,7 @@ async fn a_request_object_is_refused_and_nothing_is_fetched() {
 async fn who_is_not_known_gets_a_page_and_never_a_redirect() {
     let stage = Stage::start(Store::Sqlite).await;
     let client = stage.client(&[PUB1]).await;
-    for id in ["nope", "https://evil.test/client.json", "'OR'1'='1", "%", "../x"] {
+    for id in ["nope", "https://evil.test/", "'OR'1'='1", "%", "../x"] {
         assert_page(&ask(&client.request().with("client_id", id).url()).await, 400, "unknown_client");
     }
     let long = "x".repeat(256);

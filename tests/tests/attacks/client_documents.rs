@@ -261,6 +261,7 @@ async fn no_packet_reaches_an_address_that_is_not_public() {
     network.name("nat.test", &[&["64:ff9b::a01:101"]]);
     network.name("tunnel.test", &[&["2002:a01:101::1"]]);
     network.name("home.test", &[&["127.0.0.1"]]);
+    network.name("foo.localhost", &[&["127.0.0.1"]]);
     network.name("rebind.test", &[&["93.184.216.34"], &["10.1.1.1"]]);
     for path in ["/c.json", "/again.json"] {
         inner.publish(path, &json!({}));
@@ -310,6 +311,7 @@ async fn no_packet_reaches_an_address_that_is_not_public() {
         "nat.test",
         "tunnel.test",
         "home.test",
+        "foo.localhost",
         "nowhere.test",
     ] {
         refused(&stage, &format!("https://{name}/c.json"), "client_metadata_unavailable").await;

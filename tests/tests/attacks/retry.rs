@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use e2e::answer::Answer;
-use e2e::client::{Client, Tokens};
+use e2e::client::{Client, Tokens, decode};
 use e2e::house::{Plan, Store};
 use e2e::visitor::Visitor;
 
@@ -78,6 +78,26 @@ async fn only_the_last_used_token_may_be_retried_and_only_within_the_window() {
     for token in [&second, &third] {
         assert_eq!(client.refresh(&token.refresh).await.status, 400);
     }
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn what_was_taken_away_meanwhile_is_not_given_again() {
+    let stage = stage(Store::Sqlite, "1m").await;
+    let client = stage.client(&[PUB1]).await;
+    let code = stage.code(&client, &Visitor::new(), &["destroy"]).await;
+    let first = Tokens::read(&code.redeem().await);
+    let second = Tokens::read(&client.refresh(&first.refresh).await);
+    let deletes = |tokens: &Tokens| tokens.scope().iter().any(|scope| scope == "artifacts:delete");
+    assert!(deletes(&second));
+    let grant = decode(&second.access).1["sid"].as_str().expect("a grant").to_owned();
+    stage.house.cli(&["grant", "narrow", &grant, "--tier", "read"], "").ok();
+    let again = Tokens::read(&client.refresh(&first.refresh).await);
+    assert_eq!(again.refresh, second.refresh, "the one live token");
+    assert_ne!(again.access, second.access);
+    assert!(!deletes(&again), "{:?}", again.scope());
+    stage.house.cli(&["grant", "revoke", &grant], "").ok();
+    assert_eq!(client.refresh(&first.refresh).await.status, 400);
     stage.close().await;
 }
 

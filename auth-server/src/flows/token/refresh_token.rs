@@ -17,9 +17,12 @@ use crate::{
         refresh::{self, Verdict},
         token::Subject,
     },
-    flows::{Context, Peer, upstream},
+    flows::{Context, Peer, access_token, upstream},
     store::Applied,
 };
+
+/// One to rotate, one for each retry that is counted, one to decide, and one more.
+const TURNS: u8 = 6;
 
 /// Rotates a refresh token.
 pub(super) async fn refresh(
@@ -28,15 +31,16 @@ pub(super) async fn refresh(
     asked: &Refresh,
     peer: &Peer,
 ) -> Result<TokenResponse, OAuthError> {
-    let now = ctx.now();
     let secret =
         Secret::<RefreshToken>::parse(&asked.refresh_token).ok_or_else(|| refresh::refused("malformed"))?;
     // Before anything is loaded: what is decided below is decided on what the provider says now.
     upstream::renew(ctx, &secret.hash(), &who.client().id, peer).await?;
+    // After the question, which may take its time: a retry is counted from here.
+    let now = ctx.now();
     let from = retry::sender(peer, now);
     let fresh = Secret::<RefreshToken>::generate(ctx.entropy.as_ref());
     // Another turn comes only after a lost race, and then sees a spent token: the loser is a replay or a retry like any other.
-    for _ in 0..3 {
+    for _ in 0..TURNS {
         let stored =
             ctx.store.refresh_token(&secret.hash()).await?.ok_or_else(|| refresh::refused("unknown"))?;
         let resource = ctx.store.resource(&stored.grant.resource).await?;
@@ -62,14 +66,25 @@ pub(super) async fn refresh(
                     return Ok(answer);
                 }
             }
-            Verdict::Retry(retried) => {
+            Verdict::Retry(retried, resource) => {
                 let counted = match &retried.counted {
                     Some(counted) => ctx.store.count_retry(counted).await?,
                     None => Applied::Done,
                 };
                 if counted == Applied::Done {
                     tracing::info!(grant = %stored.grant.id, strange = retried.counted.is_some(), "a refresh is answered again");
-                    return retry::again(&secret, &retried, now);
+                    let answer = retry::again(&secret, &retried, now)?;
+                    if access_token::live(ctx, &answer.access_token, now).await?.is_some() {
+                        return Ok(answer);
+                    }
+                    // Less is allowed by now than when it was answered first.
+                    let (grant, user) = (&stored.grant, &stored.user);
+                    let rules = ctx.store.rules_for(&user.id, &resource.uri).await?;
+                    let (client, registration) = (who.client(), &ctx.policy.registration);
+                    let subject = Subject { grant, user, client, registration, resource, rules: &rules };
+                    let narrowed_to = asked.scope.as_ref().filter(|scope| !scope.is_empty());
+                    let signed = sign(ctx, &subject, narrowed_to, None, now)?;
+                    return Ok(TokenResponse { refresh_token: answer.refresh_token, ..signed.with(None) });
                 }
             }
             Verdict::Replay(revocation) => {
@@ -86,5 +101,5 @@ pub(super) async fn refresh(
             Verdict::Refuse(error) => return Err(error),
         }
     }
-    Err(refresh::refused("lost the race three times"))
+    Err(refresh::refused("lost every race"))
 }

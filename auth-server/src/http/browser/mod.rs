@@ -122,7 +122,7 @@ pub(super) fn render_stop(site: &Site, stopped: &Stopped) -> HttpResponse {
             StatusCode::BAD_REQUEST,
             "unknown_client",
             error.to_string(),
-            "Remove the server from the application and add it again, so that the application registers anew. If that does not help, an administrator may have disabled it.",
+            "Remove the server from the application and add it again, so that the application registers anew. If that does not help, an administrator may have disabled it; the log has the reason.",
         ),
         Stopped::Page(error @ PageError::RedirectUri) => (
             StatusCode::BAD_REQUEST,

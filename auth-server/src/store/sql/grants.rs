@@ -61,6 +61,12 @@ impl Grants for Database {
         retry(|| self.try_rotate(rotation, by)).await
     }
 
+    async fn forget_answers(&self, before: Timestamp) -> Result<()> {
+        let sql = "update refresh_tokens set answer = null where answer is not null and spent_at < $1";
+        sqlx::query(sql).bind(before.seconds()).execute(&self.writer).await?;
+        Ok(())
+    }
+
     async fn count_retry(&self, counted: &Counted) -> Result<Applied> {
         retry(|| self.try_count_retry(counted)).await
     }
