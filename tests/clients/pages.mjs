@@ -122,4 +122,17 @@ await withBrowser(async (page) => {
   await page.goto(`${issuer}/account/keys`);
   await press(page, 'button[name=revoke]');
   await look(page, 'key-revoked');
+  // Somebody else's browser, through the provider: the account is here already, so both are to be linked.
+  await page.context().clearCookies();
+  await page.goto(`${issuer}/login`);
+  await press(page, 'a[data-provider]');
+  await page.waitForURL((url) => url.pathname === '/login' && url.searchParams.has('then'));
+  await look(page, 'login-to-link');
+  await page.fill('input[name=email]', USER_EMAIL);
+  await page.fill('input[name=password]', USER_PASSWORD);
+  await press(page, 'button[name=action][value=sign_in]');
+  await look(page, 'link-accounts');
+  await press(page, 'button[name=action][value=link]');
+  await page.goto(`${issuer}/account/providers`);
+  await look(page, 'account-providers');
 });

@@ -3,6 +3,7 @@
 use e2e::client::{Client, text};
 use e2e::driver::pages;
 use e2e::house::{House, Plan, Store};
+use e2e::idp::Idp;
 use e2e::session::Session;
 use e2e::smtp::Postbox;
 use serde_json::json;
@@ -10,7 +11,10 @@ use serde_json::json;
 #[tokio::test]
 async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard() {
     let postbox = Postbox::open();
-    let house = House::build(postbox.for_mail_of(Plan::on(Store::Sqlite))).await;
+    let idp = Idp::start("a-0001", "alice@example.test").await;
+    idp.claim("groups", json!(["staff", "night-shift"]));
+    let plan = idp.known_to(Plan::on(Store::Sqlite), "corp", "generic");
+    let house = House::build(postbox.for_mail_of(plan)).await;
     let session = Session::begin(&house, &["write"]).await;
     for organization in ["Acme", "Globex"] {
         house.cli(&["organization", "create", organization], "").ok();
@@ -55,7 +59,7 @@ async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard
     );
     let reset = house.cli(&["user", "reset", &house.alice().email, "--json"], "").json();
     let looks = pages(&house, house.alice(), [&urls[0], &urls[1], &text(&reset["link"])]).await;
-    assert_eq!(looks.len(), 20 * 4, "{looks:#?}");
+    assert_eq!(looks.len(), 23 * 4, "{looks:#?}");
     for look in looks {
         let (nothing, at) = (json!([]), format!("{} in {}", look["page"], look["look"]));
         assert_eq!(look["found"], nothing, "{at}: axe-core");
