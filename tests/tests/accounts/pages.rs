@@ -13,7 +13,7 @@ async fn every_page_is_for_everybody_in_light_in_dark_on_a_phone_and_by_keyboard
     let postbox = Postbox::open();
     let idp = Idp::start("a-0001", "alice@example.test").await;
     idp.claim("groups", json!(["staff", "night-shift"]));
-    let plan = idp.known_to(Plan::on(Store::Sqlite), "corp", "generic");
+    let plan = idp.known_to(Plan::on(Store::Sqlite), "night", "generic");
     let house = House::build(postbox.for_mail_of(plan)).await;
     let session = Session::begin(&house, &["write"]).await;
     for organization in ["Acme", "Globex"] {
