@@ -93,14 +93,16 @@ impl Identities for Database {
     }
 
     async fn claim_identity(&self, seen: &Identity, until: Timestamp, now: Timestamp) -> Result<Applied> {
-        // The refresh token is the one that was read: a provider that rotates them takes each only once.
+        // The refresh token is the one that was read: a provider that rotates them takes each only once. And nobody has heard the
+        // provider since: one answer is enough for all who ask at the same time.
         let sql = "update identities set claimed_until = $1 where id = $2
-            and (claimed_until is null or claimed_until < $3) and refresh_token = $4";
+            and (claimed_until is null or claimed_until < $3) and refresh_token = $4 and checked_at = $5";
         let claimed = sqlx::query(sql)
             .bind(until.seconds())
             .bind(seen.id.as_str())
             .bind(now.seconds())
             .bind(seen.refresh_token.as_deref())
+            .bind(seen.checked_at.seconds())
             .execute(&self.writer)
             .await?;
         Ok(applied(claimed.rows_affected()))
