@@ -62,7 +62,7 @@ pub struct Reach {
     /// The rules that may concern the person there.
     pub rules: Vec<Rule>,
     /// The shared organizations that rules about the person name, by name, each with its nodes, by path; and the one that is
-    /// [expected](expected), if one is.
+    /// [`expected`], if one is.
     pub shared: Vec<(Organization, Vec<Node>)>,
 }
 
